@@ -1,0 +1,66 @@
+"""People, projects and keys that the tests of every app share.
+
+Alice owns team A with the project ``apollo``; Bob is a viewer there; Charlie is an outsider with a
+team of his own and the project ``borealis``.
+"""
+
+import pytest
+
+from teams.actions import (
+    SystemActor,
+    do_add_member,
+    do_create_key,
+    do_create_project,
+    do_create_team,
+)
+from teams.keys import Scope
+from teams.models import Project, Role, User
+
+PASSWORD = "correct horse battery"
+SETUP = SystemActor("test setup")
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """The owner of apollo's team."""
+    return User.objects.create_user("alice@example.org", PASSWORD)
+
+
+@pytest.fixture
+def apollo(alice: User) -> Project:
+    """Alice's project."""
+    team = do_create_team("Team A", alice, actor=SETUP)
+    return do_create_project(team, "Apollo", actor=SETUP)
+
+
+@pytest.fixture
+def bob(apollo: Project) -> User:
+    """A viewer in apollo's team."""
+    user = User.objects.create_user("bob@example.org", PASSWORD)
+    do_add_member(apollo.team, user, Role.VIEWER, actor=SETUP)
+    return user
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """The owner of borealis, an outsider to apollo."""
+    return User.objects.create_user("charlie@example.org", PASSWORD)
+
+
+@pytest.fixture
+def borealis(charlie: User) -> Project:
+    """Charlie's project."""
+    team = do_create_team("Team B", charlie, actor=SETUP)
+    return do_create_project(team, "Borealis", actor=SETUP)
+
+
+@pytest.fixture
+def apollo_key(apollo: Project) -> str:
+    """A key of apollo with every scope."""
+    return do_create_key(apollo, "all scopes", Scope, actor=SETUP)[1]
+
+
+@pytest.fixture
+def borealis_key(borealis: Project) -> str:
+    """A key of borealis with every scope."""
+    return do_create_key(borealis, "all scopes", Scope, actor=SETUP)[1]

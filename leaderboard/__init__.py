@@ -1,0 +1,1 @@
+"""Models, prices, benchmarks, runs, results, the scorecard and published routing tables."""

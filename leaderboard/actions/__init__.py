@@ -1,0 +1,1 @@
+"""Writes of the leaderboard: the catalogue, ingestion, publishing."""

@@ -1,0 +1,9 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class LeaderboardConfig(AppConfig):
+    """The `leaderboard` app."""
+
+    name = "leaderboard"

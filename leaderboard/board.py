@@ -1,0 +1,151 @@
+"""The leaderboard: one table's estimates, ranked. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.table import EstimateArrays, Floats, Ints, Table, TableModel
+from lib.money import MICRO
+from lib.taxonomy import ROUTE_INDEX
+
+Bools = NDArray[np.bool_]
+UNLISTED_PROVIDER: Final = "unlisted"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 90% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One model's line. Cost is micro-USD per task, `n` the number of task results behind it.
+
+    The rank is a range, from `rank_best` to `rank_worst`, because models whose accuracy intervals
+    overlap cannot be told apart: only models that lie wholly above push it down, and only models
+    that lie wholly below push it up. `on_pareto` says that no other model of the table is as
+    accurate and as cheap, and better in one of the two.
+    """
+
+    rank_best: int
+    rank_worst: int
+    model: TableModel
+    accuracy: Interval
+    cost: Interval
+    n: int
+    on_pareto: bool
+
+    @property
+    def in_catalogue(self) -> bool:
+        """Whether the model can be called by its id; see `CatalogModel`."""
+        return self.model.provider != UNLISTED_PROVIDER
+
+    @property
+    def rank(self) -> str:
+        """The rank as people read it: "3", or "2-4" when it is a range."""
+        if self.rank_best == self.rank_worst:
+            return str(self.rank_best)
+        return f"{self.rank_best}–{self.rank_worst}"
+
+    @property
+    def anchor(self) -> str:
+        """The id of this line on the page."""
+        return f"model-{self.model.model_id.replace('/', '-')}"
+
+    @property
+    def accuracy_per_dollar(self) -> float:
+        """Expected share of tasks solved per dollar spent; infinite when a task costs nothing."""
+        return self.accuracy.mean * MICRO / self.cost.mean if self.cost.mean else float("inf")
+
+
+# Smallest key first; equal keys go to the more accurate, then the cheaper, then by name.
+SORTS: Final[dict[str, Callable[[BoardRow], float]]] = {
+    "accuracy": lambda row: -row.accuracy.mean,
+    "cost": lambda row: row.cost.mean,
+    "accuracy_per_dollar": lambda row: -row.accuracy_per_dollar,
+    "n": lambda row: -row.n,
+}
+
+
+def board(table: Table, *, route: str | None, provider: str | None, sort: str) -> list[BoardRow]:
+    """Return the rows of a route, or of all measured routes when `route` is None.
+
+    `provider` leaves only that provider's models; their ranks, and whether they are on the Pareto
+    line, stay those among all models. Raises KeyError on an unknown route or sort.
+    """
+    estimates = table.overall if route is None else one_route(table.by_route, ROUTE_INDEX[route])
+    best, worst = rank_ranges(estimates.accuracy_low, estimates.accuracy_high)
+    pareto = on_pareto(estimates.accuracy, estimates.cost)
+    rows = [
+        BoardRow(
+            rank_best=int(best[i]),
+            rank_worst=int(worst[i]),
+            model=model,
+            accuracy=Interval(
+                float(estimates.accuracy[i]),
+                float(estimates.accuracy_low[i]),
+                float(estimates.accuracy_high[i]),
+            ),
+            cost=Interval(
+                float(estimates.cost[i]),
+                float(estimates.cost_low[i]),
+                float(estimates.cost_high[i]),
+            ),
+            n=int(estimates.n[i]),
+            on_pareto=bool(pareto[i]),
+        )
+        for i, model in enumerate(table.models)
+        if provider is None or model.provider == provider
+    ]
+    key = SORTS[sort]
+    return sorted(
+        rows, key=lambda row: (key(row), -row.accuracy.mean, row.cost.mean, row.model.model_id)
+    )
+
+
+def providers(table: Table) -> list[str]:
+    """Return the providers of the table's models, by name."""
+    return sorted({model.provider for model in table.models})
+
+
+def is_measured(table: Table, route: str | None) -> bool:
+    """Return whether any run measured the route; all of them together (None) always are."""
+    return route is None or ROUTE_INDEX[route] in table.measured_routes
+
+
+def one_route(by_route: EstimateArrays, route: int) -> EstimateArrays:
+    """Return one column of the estimates by route."""
+    return EstimateArrays(
+        accuracy=by_route.accuracy[:, route],
+        accuracy_low=by_route.accuracy_low[:, route],
+        accuracy_high=by_route.accuracy_high[:, route],
+        cost=by_route.cost[:, route],
+        cost_low=by_route.cost_low[:, route],
+        cost_high=by_route.cost_high[:, route],
+        n=by_route.n[:, route],
+    )
+
+
+def rank_ranges(low: Floats, high: Floats) -> tuple[Ints, Ints]:
+    """Return the best and the worst rank that each interval leaves open, 1 being the top.
+
+    Best = 1 + the number of intervals wholly above; worst = all of them less the number wholly
+    below. Intervals that touch overlap.
+    """
+    best = 1 + (low[None, :] > high[:, None]).sum(axis=1)
+    worst = len(low) - (high[None, :] < low[:, None]).sum(axis=1)
+    return best, worst
+
+
+def on_pareto(accuracy: Floats, cost: Floats) -> Bools:
+    """Return which points no other dominates (as accurate, as cheap, and better in one)."""
+    as_good = (accuracy[None, :] >= accuracy[:, None]) & (cost[None, :] <= cost[:, None])
+    better = (accuracy[None, :] > accuracy[:, None]) | (cost[None, :] < cost[:, None])
+    return np.asarray(~(as_good & better).any(axis=1))

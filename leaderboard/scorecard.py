@@ -1,0 +1,421 @@
+"""From benchmark figures to estimates: partial pooling with 90% intervals. Pure.
+
+Accuracy is a binomial mixed model on the logit scale:
+
+    logit p(model m, benchmark b, difficulty d) = gamma_d + beta_bd + a_m + delta_mr + eps_mbd
+
+gamma_d is the general ease of a difficulty, beta_bd how a benchmark departs from it, a_m the ability
+of the model, delta_mr its own deviation on the route r that the benchmark measures, and eps_mbd what
+is left. All but gamma are normal with mean zero; their variances are estimated from the data, and
+decide how strongly a small cell is drawn towards what the model's other cells say. A route that
+nothing measured is predicted from gamma and a_m alone, with the variance of everything unknown added.
+
+Cost is the same linear model for the log of the mean cost per task, with the log of the model's
+blended list price as a regressor, so that a model without a known cost starts from its price.
+
+Method: penalised iteratively reweighted least squares on the working response (Breslow & Clayton
+1993, "Approximate inference in generalized linear mixed models"), variances by EM on the mixed model
+equations (Henderson 1975; Searle, Casella & McCulloch 1992, ch. 8). Interval of a mean over cells by
+the delta method, with the joint posterior covariance of the cells.
+
+A cell's accuracy is its posterior median. Where a cell was measured that is its mean; where the ease
+of a route is unknown, the mean would draw every model towards one half and so make models look
+further apart on easy work than they are on any work of a known ease.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.taxonomy import DIFFICULTIES, ROUTES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+Z90 = 1.6448536269514722
+LEVELS = len(DIFFICULTIES)
+# Weak prior on what is estimated freely, so that an empty difficulty cannot make the system singular.
+FREE_VARIANCE = 25.0
+# The elasticity of cost to list price is near one: prior N(1, 0.3^2).
+PRICE_ELASTICITY, PRICE_ELASTICITY_VARIANCE = 1.0, 0.09
+# A variance estimated as zero would never grow again under EM.
+MIN_VARIANCE = 1e-4
+EM_STEPS = 80
+# The empirical spread of three tasks says little: cell costs are never believed to better than this.
+MIN_COST_CV = 0.3
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Counts of one run in one difficulty third. Costs are micro-USD; see `leaderboard.models.RunFigure`."""
+
+    model: str
+    benchmark: str
+    route: str
+    difficulty: str
+    n: int
+    passed: int
+    n_cost: int
+    cost_micro_usd: int
+    cost_cv: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Mean and 90% interval, arrays of one shape."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Scorecard:
+    """Estimates by model (in `models` order), route and difficulty, and their means.
+
+    `*_cells` have shape (models, 18, 3), `*_routes` (models, 18), `*_overall` (models,): the mean over
+    the measured routes. Accuracy is a probability, cost micro-USD per task, `n` task results.
+
+    `own_sd` is the standard deviation of a cell's accuracy that is due to the model alone. The ease of
+    a route is uncertain too, but it is the same for all models and does not blur their comparison.
+    """
+
+    models: tuple[str, ...]
+    accuracy_cells: Estimate
+    accuracy_routes: Estimate
+    accuracy_overall: Estimate
+    cost_cells: Estimate
+    cost_routes: Estimate
+    cost_overall: Estimate
+    n: Ints
+    own_sd: Floats
+
+
+def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -> Scorecard:
+    """Estimate every cell of every model.
+
+    `list_prices` maps models to a blended price per token in any one unit; a model may be missing.
+    Raises ValueError when no observation has a known outcome.
+    """
+    outcomes = [o for o in observations if o.n]
+    if not outcomes:
+        raise ValueError("There are no task outcomes to estimate from.")
+    models = tuple(sorted({o.model for o in observations}))
+    design = Design.of(observations, models)
+    counts = np.zeros((len(models), len(ROUTES), LEVELS), dtype=np.int64)
+    for o in observations:
+        counts[design.model[o.model], ROUTES.index(o.route), DIFFICULTIES.index(o.difficulty)] += o.n
+    measured = np.flatnonzero(counts.sum(axis=(0, 2)))
+
+    costs = [o for o in observations if o.n_cost]
+    *accuracy, own_sd = predict(fit_accuracy(outcomes, design), ACCURACY, measured)
+    *cost, _ = predict(fit_cost(costs, design, list_prices), COST, measured)
+    return Scorecard(models, *accuracy, *cost, n=counts, own_sd=own_sd)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Where each effect stands in the parameter vector.
+
+    Order: gamma (one per difficulty), price slope, beta (benchmark x difficulty), ability (models),
+    delta (model x route pairs that were measured).
+    """
+
+    models: tuple[str, ...]
+    model: dict[str, int]
+    benchmark: dict[str, int]
+    route_of: dict[str, str]
+    tasks: dict[str, int]
+    pair: dict[tuple[str, str], int]
+
+    @classmethod
+    def of(cls, observations: Sequence[Observation], models: tuple[str, ...]) -> "Design":
+        """Read the effects off the observations."""
+        benchmarks = sorted({o.benchmark for o in observations})
+        largest: dict[tuple[str, str], int] = {}
+        for o in observations:
+            key = (o.benchmark, o.model)
+            largest[key] = largest.get(key, 0) + max(o.n, o.n_cost)
+        tasks = {b: max(size for (name, _), size in largest.items() if name == b) for b in benchmarks}
+        pairs = sorted({(o.model, o.route) for o in observations})
+        return cls(
+            models=models,
+            model={name: index for index, name in enumerate(models)},
+            benchmark={name: index for index, name in enumerate(benchmarks)},
+            route_of={o.benchmark: o.route for o in observations},
+            tasks=tasks,
+            pair={pair: index for index, pair in enumerate(pairs)},
+        )
+
+    @property
+    def price(self) -> int:
+        """Index of the price slope."""
+        return LEVELS
+
+    def beta(self, benchmark: str, level: int) -> int:
+        """Index of a benchmark's ease at a difficulty."""
+        return LEVELS + 1 + self.benchmark[benchmark] * LEVELS + level
+
+    def ability(self, model: str) -> int:
+        """Index of a model's ability."""
+        return LEVELS + 1 + len(self.benchmark) * LEVELS + self.model[model]
+
+    def delta(self, model: str, route: str) -> int | None:
+        """Index of a model's deviation on a route, None when it was not measured there."""
+        index = self.pair.get((model, route))
+        return None if index is None else self.ability(self.models[-1]) + 1 + index
+
+    @property
+    def groups(self) -> dict[str, slice]:
+        """The random effects by the variance they share."""
+        beta = LEVELS + 1
+        ability = beta + len(self.benchmark) * LEVELS
+        delta = ability + len(self.models)
+        return {
+            "beta": slice(beta, ability),
+            "ability": slice(ability, delta),
+            "delta": slice(delta, delta + len(self.pair)),
+        }
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.groups["delta"].stop
+
+    def matrix(self, observations: Sequence[Observation], log_price: Mapping[str, float]) -> Floats:
+        """Return the design matrix: one row per observation."""
+        x = np.zeros((len(observations), self.size))
+        for row, o in enumerate(observations):
+            level = DIFFICULTIES.index(o.difficulty)
+            x[row, level] = 1.0
+            x[row, self.price] = log_price.get(o.model, 0.0)
+            x[row, self.beta(o.benchmark, level)] = 1.0
+            x[row, self.ability(o.model)] = 1.0
+            delta = self.delta(o.model, o.route)
+            assert delta is not None
+            x[row, delta] = 1.0
+        return x
+
+
+@dataclass(eq=False)
+class Fit:
+    """A fitted model: coefficients with covariance, variances, and each observation's own residual."""
+
+    design: Design
+    observations: Sequence[Observation]
+    log_price: Mapping[str, float]
+    coefficients: Floats
+    covariance: Floats
+    variances: dict[str, float]
+    residual: Floats = field(default_factory=lambda: np.zeros(0))
+    residual_variance: Floats = field(default_factory=lambda: np.zeros(0))
+
+
+def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
+    """Fit the binomial model."""
+    n = np.array([o.n for o in observations], dtype=float)
+    passed = np.array([o.passed for o in observations], dtype=float)
+    x = design.matrix(observations, {})
+    state = Fit(design, observations, {}, np.zeros(design.size), np.eye(design.size), start(design))
+    eta = logit((passed + 0.5) / (n + 1.0))
+    for _ in range(EM_STEPS):
+        p = np.clip(sigmoid(eta), 1e-6, 1 - 1e-6)
+        information = n * p * (1 - p)
+        response = eta + (passed - n * p) / information
+        solve(state, x, response, 1.0 / information)
+        eta = x @ state.coefficients + state.residual
+    return state
+
+
+def fit_cost(observations: Sequence[Observation], design: Design, list_prices: Mapping[str, float]) -> Fit:
+    """Fit the log-normal model. Without any known cost it predicts from prices alone."""
+    logs = {m: float(np.log(list_prices[m])) for m in design.models if list_prices.get(m, 0) > 0}
+    centre = float(np.mean(list(logs.values()))) if logs else 0.0
+    log_price = {model: value - centre for model, value in logs.items()}
+    mean = np.array([o.cost_micro_usd / o.n_cost for o in observations])
+    # Variance of the log of a mean, to first order: squared coefficient of variation over n.
+    noise = np.array([max(o.cost_cv, MIN_COST_CV) ** 2 / o.n_cost for o in observations])
+    x = design.matrix(observations, log_price)
+    state = Fit(design, observations, log_price, np.zeros(design.size), np.eye(design.size), start(design))
+    for _ in range(EM_STEPS):
+        solve(state, x, np.log(mean), noise)
+    return state
+
+
+def start(design: Design) -> dict[str, float]:
+    """Return the variances to begin with."""
+    return {**dict.fromkeys(design.groups, 0.5), "residual": 0.1}
+
+
+def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
+    """One EM step: solve the mixed model equations, then re-estimate the variances, in place."""
+    design, variances = state.design, state.variances
+    precision = np.full(design.size, 1.0 / FREE_VARIANCE)
+    prior_mean = np.zeros(design.size)
+    precision[design.price], prior_mean[design.price] = 1 / PRICE_ELASTICITY_VARIANCE, PRICE_ELASTICITY
+    precision[:LEVELS] = 1e-4
+    for name, where in design.groups.items():
+        precision[where] = 1.0 / variances[name]
+    weight = 1.0 / (noise + variances["residual"])
+    system = (x.T * weight) @ x + np.diag(precision)
+    state.covariance = np.linalg.inv(system)
+    state.coefficients = state.covariance @ (x.T @ (weight * response) + precision * prior_mean)
+
+    off = response - x @ state.coefficients
+    shrink = variances["residual"] * weight
+    state.residual = shrink * off
+    spread = ((x @ state.covariance) * x).sum(axis=1)
+    state.residual_variance = shrink * noise + shrink**2 * spread
+    for name, where in design.groups.items():
+        block = state.coefficients[where] ** 2 + np.diag(state.covariance)[where]
+        variances[name] = max(float(block.mean()), MIN_VARIANCE)
+    if len(x):
+        own = state.residual**2 + state.residual_variance
+        variances["residual"] = max(float(own.mean()), MIN_VARIANCE)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How linear predictors become figures: the link's inverse, its slope, and the figure of a cell.
+
+    `point` takes center and variance of the predictor. `back` and `back_slope` lead from a figure to
+    the predictor.
+    """
+
+    inverse: Callable[[Floats], Floats]
+    slope: Callable[[Floats], Floats]
+    point: Callable[[Floats, Floats], Floats]
+    back: Callable[[Floats], Floats]
+    back_slope: Callable[[Floats], Floats]
+
+
+def predict(fitted: Fit, scale: Scale, measured: Ints) -> tuple[Estimate, Estimate, Estimate, Floats]:
+    """Return estimates of cells, routes and overall from a fit, and the cells' own deviations."""
+    shape = (len(fitted.design.models), len(ROUTES), LEVELS)
+    center, variance, own = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    routes = np.zeros((3, *shape[:2]))
+    overall = np.zeros((3, shape[0]))
+    residuals = residuals_by_cell(fitted)
+    by_route = np.arange(len(ROUTES) * LEVELS).reshape(shape[1:])
+    for index, model in enumerate(fitted.design.models):
+        eta, covariance, own_variance = joint(fitted, model, residuals)
+        center[index], variance[index] = eta.reshape(shape[1:]), np.diag(covariance).reshape(shape[1:])
+        own[index] = own_variance.reshape(shape[1:])
+        for route, cells in enumerate(by_route):
+            routes[:, index, route] = mean_of_cells(eta, covariance, cells, scale)
+        overall[:, index] = mean_of_cells(eta, covariance, by_route[measured].ravel(), scale)
+    width = Z90 * np.sqrt(variance)
+    cells_estimate = Estimate(
+        scale.point(center, variance), scale.inverse(center - width), scale.inverse(center + width)
+    )
+    own_sd = scale.slope(center) * np.sqrt(own)
+    return cells_estimate, Estimate(*routes), Estimate(*overall), own_sd
+
+
+def mean_of_cells(eta: Floats, covariance: Floats, cells: Ints, scale: Scale) -> Floats:
+    """Return mean, low and high of the mean over some cells.
+
+    The interval is built on the scale of the predictor, so that it cannot leave the range of the figure.
+    """
+    part = covariance[np.ix_(cells, cells)]
+    value = scale.point(eta[cells], np.diag(part)).mean()
+    gradient = scale.slope(eta[cells]) / len(cells)
+    width = Z90 * np.sqrt(gradient @ part @ gradient) * scale.back_slope(value)
+    place = scale.back(value)
+    return np.array([value, scale.inverse(place - width), scale.inverse(place + width)])
+
+
+def residuals_by_cell(fitted: Fit) -> dict[tuple[str, str, int], tuple[float, float]]:
+    """Return each measured cell's own deviation and its variance.
+
+    Several benchmarks of one route are averaged by their number of tasks, as their eases are.
+    """
+    parts: dict[tuple[str, str, int], list[tuple[float, float, float]]] = {}
+    for o, value, variance in zip(
+        fitted.observations, fitted.residual, fitted.residual_variance, strict=True
+    ):
+        key = (o.model, o.route, DIFFICULTIES.index(o.difficulty))
+        parts.setdefault(key, []).append((fitted.design.tasks[o.benchmark], float(value), float(variance)))
+    cells = {}
+    for key, items in parts.items():
+        total = sum(weight for weight, _, _ in items)
+        value = sum(weight * value for weight, value, _ in items) / total
+        variance = sum((weight / total) ** 2 * variance for weight, _, variance in items)
+        cells[key] = (value, variance)
+    return cells
+
+
+def joint(
+    fitted: Fit, model: str, residuals: Mapping[tuple[str, str, int], tuple[float, float]]
+) -> tuple[Floats, Floats, Floats]:
+    """Return a model's 54 linear predictors, route by route.
+
+    Gives their mean, their covariance, and the part of each variance that is the model's own.
+    """
+    design, variances = fitted.design, fitted.variances
+    rows = len(ROUTES) * LEVELS
+    combination = np.zeros((rows, design.size))
+    extra, ease = np.zeros((rows, rows)), np.zeros((rows, rows))
+    shift = np.zeros(rows)
+    for number, route in enumerate(ROUTES):
+        inside = [name for name, measured in design.route_of.items() if measured == route]
+        total = sum(design.tasks[name] for name in inside)
+        block = slice(number * LEVELS, (number + 1) * LEVELS)
+        delta = design.delta(model, route)
+        for level in range(LEVELS):
+            row = number * LEVELS + level
+            combination[row, level] = 1.0
+            combination[row, design.price] = fitted.log_price.get(model, 0.0)
+            combination[row, design.ability(model)] = 1.0
+            for name in inside:
+                combination[row, design.beta(name, level)] = design.tasks[name] / total
+            if delta is not None:
+                combination[row, delta] = 1.0
+            value, variance = residuals.get((model, route, level), (0.0, variances["residual"]))
+            shift[row] = value
+            extra[row, row] += variance
+        # What nobody measured moves all difficulties of the route together.
+        if delta is None:
+            extra[block, block] += variances["delta"]
+        if not inside:
+            ease[block, block] += variances["beta"]
+    own = np.arange(design.groups["ability"].start, design.size)
+    used = np.flatnonzero(combination.any(axis=0))
+    part = combination[:, used]
+    covariance = part @ fitted.covariance[np.ix_(used, used)] @ part.T + extra + ease
+    mine = np.intersect1d(used, own)
+    part_own = combination[:, mine]
+    own_covariance = part_own @ fitted.covariance[np.ix_(mine, mine)] @ part_own.T + extra
+    return part @ fitted.coefficients[used] + shift, covariance, np.diag(own_covariance)
+
+
+def sigmoid(x: Floats) -> Floats:
+    """Return the logistic function."""
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def sigmoid_slope(x: Floats) -> Floats:
+    """Return the derivative of the logistic function."""
+    p = sigmoid(x)
+    return p * (1 - p)
+
+
+def logit(p: Floats | float) -> Floats:
+    """Return the inverse of the logistic function."""
+    return np.asarray(np.log(p) - np.log1p(-np.asarray(p)))
+
+
+def lognormal_mean(center: Floats, variance: Floats) -> Floats:
+    """Return the mean of a log-normal."""
+    return np.asarray(np.exp(center + variance / 2))
+
+
+def logit_slope(p: Floats) -> Floats:
+    """Return the derivative of the inverse of the logistic function."""
+    return np.asarray(1.0 / (p * (1 - p)))
+
+
+ACCURACY = Scale(sigmoid, sigmoid_slope, lambda center, _: sigmoid(center), logit, logit_slope)
+COST = Scale(np.exp, np.exp, lognormal_mean, np.log, np.reciprocal)

@@ -1,0 +1,117 @@
+"""The shapes of the public API's answers, for its documentation and the tests that keep it true."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from leaderboard.board import SORTS
+from lib.taxonomy import DIFFICULTIES, ROUTES
+
+
+class AccuracyIntervalSerializer(serializers.Serializer[Any]):
+    """Expected share of tasks solved, with its 90% interval."""
+
+    mean = serializers.FloatField(min_value=0, max_value=1)
+    low = serializers.FloatField(min_value=0, max_value=1)
+    high = serializers.FloatField(min_value=0, max_value=1)
+
+
+class CostIntervalSerializer(serializers.Serializer[Any]):
+    """Expected cost of one task in micro-USD, with its 90% interval."""
+
+    mean = serializers.IntegerField(min_value=0)
+    low = serializers.IntegerField(min_value=0)
+    high = serializers.IntegerField(min_value=0)
+
+
+class PricesSerializer(serializers.Serializer[Any]):
+    """Micro-USD per million tokens; null where no price is known."""
+
+    input_micro_usd = serializers.IntegerField(allow_null=True)
+    output_micro_usd = serializers.IntegerField(allow_null=True)
+    cache_read_micro_usd = serializers.IntegerField(allow_null=True)
+    cache_write_micro_usd = serializers.IntegerField(allow_null=True)
+
+
+class ListedModelSerializer(serializers.Serializer[Any]):
+    """A model and what it costs."""
+
+    model = serializers.CharField(help_text="provider/name")
+    name = serializers.CharField()
+    provider = serializers.CharField()
+    available = serializers.BooleanField()
+    in_catalogue = serializers.BooleanField(
+        help_text="False: measured, but not callable by this id."
+    )
+    context_tokens = serializers.IntegerField(allow_null=True)
+    input_modalities = serializers.ListField(child=serializers.CharField())
+    supports_tools = serializers.BooleanField()
+    prices = PricesSerializer(allow_null=True)
+
+
+class RankSerializer(serializers.Serializer[Any]):
+    """Best and worst rank that the interval leaves open."""
+
+    best = serializers.IntegerField(min_value=1)
+    worst = serializers.IntegerField(min_value=1)
+
+
+class BoardRowSerializer(ListedModelSerializer):
+    """One model's line on the leaderboard."""
+
+    rank = RankSerializer()
+    accuracy = AccuracyIntervalSerializer()
+    cost_micro_usd = CostIntervalSerializer()
+    accuracy_per_dollar = serializers.FloatField(allow_null=True)
+    n = serializers.IntegerField(help_text="Task results behind the estimate; 0 means inferred.")
+    on_pareto = serializers.BooleanField(help_text="No other model is as accurate and as cheap.")
+
+
+class SourceSerializer(serializers.Serializer[Any]):
+    """A feed behind the figures."""
+
+    name = serializers.CharField()
+    licence = serializers.CharField(allow_blank=True)
+    runs = serializers.IntegerField()
+    newest_measured_at = serializers.CharField(allow_null=True)
+
+
+class LeaderboardSerializer(serializers.Serializer[Any]):
+    """The leaderboard; `data` is empty and `table_version` null until a table is published."""
+
+    table_version = serializers.CharField(allow_null=True)
+    published_at = serializers.DateTimeField(allow_null=True)
+    route = serializers.ChoiceField(ROUTES, allow_null=True, help_text="Null: all measured routes.")
+    measured = serializers.BooleanField(help_text="False: the figures are inferred.")
+    provider = serializers.CharField(allow_null=True)
+    sort = serializers.ChoiceField(tuple(SORTS))
+    data = BoardRowSerializer(many=True)  # type: ignore[assignment]
+    sources = SourceSerializer(many=True)
+
+
+class ModelListSerializer(serializers.Serializer[Any]):
+    """A page of the catalogue."""
+
+    data = ListedModelSerializer(many=True)  # type: ignore[assignment]
+    next_cursor = serializers.CharField(allow_null=True, help_text="Null on the last page.")
+
+
+class CellSerializer(serializers.Serializer[Any]):
+    """What is expected of one model on one route at one difficulty."""
+
+    model = serializers.CharField()
+    route = serializers.ChoiceField(ROUTES)
+    difficulty = serializers.ChoiceField(DIFFICULTIES)
+    accuracy = AccuracyIntervalSerializer()
+    cost_micro_usd = CostIntervalSerializer()
+    n = serializers.IntegerField()
+
+
+class RoutingTableSerializer(serializers.Serializer[Any]):
+    """The whole table that routes."""
+
+    version = serializers.CharField()
+    published_at = serializers.DateTimeField()
+    models = ListedModelSerializer(many=True)
+    cells = CellSerializer(many=True)
+    sources = SourceSerializer(many=True)

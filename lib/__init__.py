@@ -1,0 +1,1 @@
+"""Small helpers without models that several apps need. Imports no app."""

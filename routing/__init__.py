@@ -1,0 +1,1 @@
+"""Policies, the classifier, the decision engine, sessions and decisions."""

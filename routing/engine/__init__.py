@@ -1,0 +1,1 @@
+"""The decision engine: pure, deterministic, and knowing nothing of Django, clocks or I/O."""

@@ -1,0 +1,93 @@
+"""The words of a decision: what each code means, in sentences that a person can act on."""
+
+from typing import Final
+
+from lib.money import format_usd
+from lib.taxonomy import label, split_route
+
+REASONS: Final[dict[str, str]] = {
+    "cheapest_clearing": "Cheapest model that clears the quality bar",
+    "best_value": "Most accuracy per dollar among the models that clear the bar",
+    "most_accurate": "Most accurate model",
+    "session_kept": "The session stays on the model that is working",
+    "low_confidence": "The request is unclear, so Balanced takes it",
+    "nothing_clears": "No candidate clears the bar, so Balanced takes it",
+    "no_table": "No routing table is published, so Balanced takes it",
+    "classifier_failed": "The request could not be classified, so Balanced takes it",
+}
+FALLBACKS: Final[frozenset[str]] = frozenset(
+    {"low_confidence", "nothing_clears", "no_table", "classifier_failed"}
+)
+
+VERDICTS: Final[dict[str, str]] = {
+    "chosen": "Chosen",
+    "dearer": "Clears the bar, but costs more",
+    "less_value": "Clears the bar, but gives less accuracy per dollar",
+    "less_accurate": "Clears the bar, but is less accurate",
+    "tied_dearer": "As accurate within the uncertainty, but costs more",
+    "not_worth_switching": "Would win afresh, but switching now would cost more than it saves",
+    "session_held": "Would win afresh, but the session stays where it is",
+    "set_aside": "Clears the bar, but the request is too unclear to trust the reading",
+    "below_bar": "Below the quality bar",
+    "denied": "Denied by the policy",
+    "not_allowed": "Not among the models that the policy allows",
+    "unavailable": "Not available to call",
+    "context_too_small": "The conversation does not fit its context",
+    "modality_missing": "Cannot read all of the input, such as images",
+    "tools_missing": "Cannot call tools",
+}
+
+REFUSALS: Final[dict[str, tuple[str, str]]] = {
+    "context_too_small": (
+        "context_tokens",
+        "No allowed model can hold this conversation. Shorten it, or allow a model with a larger context.",
+    ),
+    "modality_missing": (
+        "required_modalities",
+        "No allowed model reads all of these modalities. Drop the attachment, or allow a model that does.",
+    ),
+    "tools_missing": ("tools", "No allowed model can call tools. Send none, or allow a model that can."),
+    "denied": ("policy", "The policy denies every model. Take one off its denied list."),
+    "not_allowed": ("policy", "None of the models that the policy allows can be used. Allow another."),
+    "unavailable": (
+        "policy",
+        "None of the models that the policy allows is available to call. Allow another.",
+    ),
+}
+
+
+def about(route: str, difficulty: str) -> str:
+    """Return the kind of work in words: ``code cleanup (refactoring, low)``."""
+    task_type, subtask_type = split_route(route)
+    return f"{label(subtask_type).lower()} ({label(task_type).lower()}, {difficulty})"
+
+
+def sentence(
+    code: str, model: str, *, work: str, share: float, confidence: float, cost: float | None
+) -> str:
+    """Return the one plain sentence of a decision."""
+    price = "" if cost is None else f", at about {format_usd(cost)} a task"
+    match code:
+        case "cheapest_clearing":
+            return (
+                f"{model} is the cheapest model expected to reach {share:.0%} of the best candidate's"
+                f" accuracy on {work}{price}."
+            )
+        case "best_value":
+            return (
+                f"{model} gives the most accuracy per dollar on {work} among the models expected to reach"
+                f" {share:.0%} of the best candidate's accuracy{price}."
+            )
+        case "most_accurate":
+            return f"{model} is the most accurate candidate on {work}, or tied with it and cheaper{price}."
+        case "low_confidence":
+            return (
+                f"The request reads as {work} with only {confidence:.0%} confidence, so {model} takes it"
+                " instead of a model picked on a guess."
+            )
+        case "nothing_clears":
+            return f"No measured model that the policy allows can take this, so {model} does."
+        case "no_table":
+            return f"No routing table is published yet, so {model} takes every request."
+        case _:
+            return f"The request could not be classified, so {model} takes it."

@@ -1,0 +1,11 @@
+"""Celery tasks of routing."""
+
+from celery import shared_task
+
+from routing.actions.recording import do_record_decisions
+
+
+@shared_task(name="routing.tasks.record_decisions")
+def record_decisions() -> int:
+    """Bring decisions from the stream into the database; another worker at it means nothing to do."""
+    return do_record_decisions(wait_seconds=0.0)

@@ -1,0 +1,1 @@
+"""Who may do what: users, teams, memberships, projects, API keys, the audit trail."""

@@ -1,0 +1,1 @@
+"""Usage events, history, charts and export."""

@@ -1,0 +1,144 @@
+"""Takes in what clients report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from lib.errors import ApiError
+from lib.store import StoreUnavailable
+from routing.actions.recording import do_record_decisions
+from routing.models import Decision
+from routing.queries.decisions import find_decisions
+from teams.queries import KeyHolder
+from usage import queries
+from usage.models import Status, UsageEvent
+from usage.pricing import PriceTier, Tokens, cost_micro_usd
+from usage.reports import Fault, Report
+
+ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the event at `index` of a batch; `fault` says why it was rejected."""
+
+    index: int
+    event_id: str | None
+    status: str
+    fault: Fault | None = None
+
+
+def do_record_usage(
+    items: Sequence[Report | Fault], *, holder: KeyHolder, now: datetime
+) -> list[Result]:
+    """Store the sound events of a batch, each once per project, and tell what became of every one.
+
+    The key that reports is kept with each event, which is its audit trail.
+    """
+    reports = [item for item in items if isinstance(item, Report)]
+    models = queries.known_models(report.model for report in reports)
+    prices = queries.price_tiers(models)
+    decisions = decisions_for(reports, holder.project_id)
+    seen = queries.reported_ids(holder.project_id, (report.event_id for report in reports))
+    results: list[Result] = []
+    events: list[UsageEvent] = []
+    for index, item in enumerate(items):
+        if isinstance(item, Fault):
+            results.append(Result(index, None, REJECTED, item))
+            continue
+        fault = unknown_reference(index, item, models, decisions)
+        if item.event_id in seen:
+            results.append(Result(index, item.event_id, DUPLICATE))
+        elif fault:
+            results.append(Result(index, item.event_id, REJECTED, fault))
+        else:
+            seen.add(item.event_id)
+            decision = decisions.get(item.decision_id or "")
+            events.append(event_of(item, holder, decision, prices.get(item.model, []), now))
+            results.append(Result(index, item.event_id, ACCEPTED))
+    with transaction.atomic():
+        # A batch sent twice at the same moment must not fail either.
+        UsageEvent.objects.bulk_create(events, ignore_conflicts=True)
+    return results
+
+
+def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decision]:
+    """Return the decisions that events name, including those still on their way to the database.
+
+    Raises a 503 when some are missing and the stream that may hold them cannot be read.
+    """
+    wanted = {report.decision_id for report in reports if report.decision_id}
+    if not wanted:
+        return {}
+    found = find_decisions(project_id, wanted)
+    if missing := wanted - found.keys():
+        try:
+            do_record_decisions()
+        except StoreUnavailable as error:
+            message = (
+                "Decisions cannot be looked up at the moment. Send the same events again later."
+            )
+            raise ApiError(503, "store_unavailable", message) from error
+        found |= find_decisions(project_id, missing)
+    return found
+
+
+def unknown_reference(
+    index: int, report: Report, models: set[str], decisions: Mapping[str, Decision]
+) -> Fault | None:
+    """Return the fault of an event that names a model or a decision that does not exist."""
+    if report.model not in models:
+        return Fault(
+            "unknown_model",
+            f"events.{index}.model: unknown model '{report.model}', see GET /api/v1/models.",
+            f"events.{index}.model",
+        )
+    if report.decision_id and report.decision_id not in decisions:
+        return Fault(
+            "decision_not_found",
+            f"events.{index}.decision_id: this project has no decision '{report.decision_id}'."
+            " Send the id that POST /api/v1/route returned, or leave it out.",
+            f"events.{index}.decision_id",
+        )
+    return None
+
+
+def event_of(
+    report: Report,
+    holder: KeyHolder,
+    decision: Decision | None,
+    tiers: Sequence[PriceTier],
+    now: datetime,
+) -> UsageEvent:
+    """Return the row of a sound report, with the route, mode and reason of its decision."""
+    occurred_at = report.occurred_at or now
+    tokens = Tokens(
+        input=report.input_tokens or 0,
+        cache_read=report.cache_read_tokens or 0,
+        cache_write=report.cache_write_tokens or 0,
+        output=report.output_tokens or 0,
+    )
+    return UsageEvent(
+        project_id=holder.project_id,
+        event_id=report.event_id,
+        key_id=holder.key_id,
+        decision_id=decision.public_id if decision else "",
+        session_id=report.session_id or (decision.session_id if decision else ""),
+        occurred_at=occurred_at,
+        received_at=now,
+        model=report.model,
+        route=decision.route if decision else "",
+        mode=decision.mode if decision else "",
+        reason_code=decision.reason_code if decision else "",
+        status=report.status or Status.OK,
+        outcome=report.outcome or "",
+        input_tokens=tokens.input,
+        cache_read_tokens=tokens.cache_read,
+        cache_write_tokens=tokens.cache_write,
+        output_tokens=tokens.output,
+        latency_ms=report.latency_ms,
+        cost_micro_usd=cost_micro_usd(tokens, tiers, occurred_at.date()),
+        reported_cost_micro_usd=report.reported_cost_micro_usd,
+    )

@@ -1,0 +1,131 @@
+"""Usage in the API."""
+
+from collections import Counter
+from typing import Any, ClassVar, cast
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework.fields import CharField
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from lib.errors import ApiError
+from lib.paging import page_of, read_limit
+from teams.keys import Scope
+from teams.queries import KeyHolder
+from usage import queries, serializers
+from usage.actions import ACCEPTED, DUPLICATE, REJECTED, Result, do_record_usage
+from usage.filters import ALLOWED, DEFAULTS, read_filter
+from usage.parsers import BoundedJsonParser
+from usage.reports import MAX_EVENTS, read_report
+
+FILTERS = [
+    OpenApiParameter(
+        name, enum=list(ALLOWED[name]), default=DEFAULTS[name], description=description
+    )
+    for name, description in {
+        "range": "How far back, up to now.",
+        "group": "What to split by.",
+        "metric": "By which figure the largest groups are chosen for a series of their own.",
+        "bucket": "The width of a point; `hour` is offered up to 30 days.",
+    }.items()
+]
+PAGING = [
+    OpenApiParameter("cursor", description="The `next_cursor` of the page before."),
+    OpenApiParameter("limit", int, description="How many rows, 1 to 200.", default=50),
+]
+EVENT_LIST = inline_serializer(
+    "UsageEventList",
+    {
+        "data": serializers.EventSerializer(many=True),
+        "next_cursor": CharField(allow_null=True),
+    },
+)
+
+
+class UsageView(APIView):
+    """Report usage, and read it added up."""
+
+    required_scopes: ClassVar = {"POST": Scope.USAGE_WRITE, "GET": Scope.USAGE_READ}
+    parser_classes = [BoundedJsonParser]
+
+    @extend_schema(
+        operation_id="report_usage",
+        request=serializers.BatchSerializer,
+        responses={200: serializers.ReceiptSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Report model calls. Sending an event twice is harmless: its `event_id` tells."""
+        holder = cast(KeyHolder, request.auth)
+        now = timezone.now()
+        items = [read_report(raw, index, now) for index, raw in enumerate(events_in(request.data))]
+        results = do_record_usage(items, holder=holder, now=now)
+        counts = Counter(result.status for result in results)
+        receipt = serializers.ReceiptSerializer(
+            {
+                "accepted": counts[ACCEPTED],
+                "duplicates": counts[DUPLICATE],
+                "rejected": counts[REJECTED],
+                "results": results,
+            }
+        ).data
+        if counts[REJECTED] == len(results):
+            raise all_rejected(results, receipt)
+        return Response(receipt)
+
+    @extend_schema(
+        operation_id="read_usage",
+        parameters=FILTERS,
+        responses={200: serializers.UsageSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        """Read usage over time, split by model, route, mode, reason or status."""
+        holder = cast(KeyHolder, request.auth)
+        asked = read_filter(request.query_params, timezone.now())
+        series = queries.usage_over_time(holder.project_id, asked.window, asked.group, asked.metric)
+        sums = queries.totals(holder.project_id, asked.window)
+        return Response(serializers.usage_body(asked.window, asked.group, sums, series))
+
+
+class UsageEventsView(APIView):
+    """The rows behind the sums."""
+
+    required_scopes: ClassVar = {"GET": Scope.USAGE_READ}
+
+    @extend_schema(
+        operation_id="list_usage_events",
+        parameters=PAGING,
+        responses={200: EVENT_LIST},
+    )
+    def get(self, request: Request) -> Response:
+        """List reported model calls, newest first."""
+        holder = cast(KeyHolder, request.auth)
+        events, next_cursor = page_of(
+            queries.events_of(holder.project_id),
+            cursor=request.query_params.get("cursor", ""),
+            limit=read_limit(request.query_params.get("limit", "")),
+            id_field="event_id",
+            time_field="occurred_at",
+        )
+        rows = serializers.EventSerializer(events, many=True).data
+        return Response({"data": rows, "next_cursor": next_cursor})
+
+
+def events_in(body: Any) -> list[Any]:
+    """Return the events of a request body, or raise the 422 that tells its shape."""
+    events = body.get("events") if isinstance(body, dict) else None
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_EVENTS:
+        message = f'The body must be {{"events": [...]}} with 1 to {MAX_EVENTS} events.'
+        raise ApiError(422, "invalid_parameter", message, param="events")
+    if unknown := next((name for name in body if name != "events"), None):
+        message = f"{unknown[:60]} is not known. The body has one parameter, events."
+        raise ApiError(422, "unknown_parameter", message, param=unknown[:60])
+    return events
+
+
+def all_rejected(results: list[Result], receipt: Any) -> ApiError:
+    """Return the 422 of a batch without a single sound event."""
+    first = next(result.fault for result in results if result.fault)
+    more = f" All {len(results)} events were rejected, see details." if len(results) > 1 else ""
+    return ApiError(422, first.code, first.message + more, param=first.param, details=receipt)

@@ -1,0 +1,9 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class UsageConfig(AppConfig):
+    """The `usage` app."""
+
+    name = "usage"

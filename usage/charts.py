@@ -1,0 +1,84 @@
+"""Plotly figures of usage, as plain dicts that static/js/chart.js draws."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lib.money import MICRO, format_usd
+from usage.queries import OTHER, Figures, Series
+from usage.ranges import BUCKETS, Window
+
+TITLES = {"cost": "Cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
+DATE_FORMATS = {"hour": "%a %b %-d, %H:%M", "day": "%a %b %-d"}
+
+
+def colour(index: int, name: str) -> str:
+    """Return the CSS variable of a series; the rest of the groups is grey."""
+    return "var(--line-strong)" if name == OTHER else f"var(--series-{index % 8 + 1})"
+
+
+def height(figures: Figures | None, metric: str) -> float:
+    """Return how high a bar is, in the unit of the axis."""
+    amount = figures.metric(metric) if figures else 0
+    return amount / MICRO if metric == "cost" else amount
+
+
+def hover(figures: Figures | None) -> str:
+    """Return what a bar says when pointed at."""
+    if figures is None:
+        return ""
+    return (
+        f"{format_usd(figures.cost_micro_usd)}<br>{figures.requests:,} requests"
+        f"<br>{figures.tokens:,} tokens"
+    )
+
+
+def usage_figure(
+    series: Sequence[Series],
+    window: Window,
+    metric: str,
+    labels: Mapping[str, str],
+    links: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return stacked bars over time, one stack per bucket and one colour per series.
+
+    `labels` says the names of the series as people read them; a bar of a series in `links` opens
+    that address.
+    """
+    width_ms = BUCKETS[window.bucket].total_seconds() * 1000
+    starts = [f"{start:%Y-%m-%d %H:%M}" for start in window.bucket_starts]
+    bars = [
+        go.Bar(
+            name=labels[one.name],
+            x=starts,
+            y=[height(one.buckets.get(start), metric) for start in window.bucket_starts],
+            hovertext=[hover(one.buckets.get(start)) for start in window.bucket_starts],
+            hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{x|{DATE_FORMATS[window.bucket]}}}"
+            "<br>%{hovertext}<extra></extra>",
+            customdata=[links[one.name]] * len(starts) if one.name in links else None,
+            marker={"color": colour(index, one.name), "line": {"width": 0}},
+            xperiod=width_ms,
+            xperiodalignment="middle",
+        )
+        for index, one in enumerate(series)
+    ]
+    layout = go.Layout(
+        template={},
+        barmode="stack",
+        bargap=0.25,
+        showlegend=True,
+        xaxis={
+            "type": "date",
+            "range": [starts[0], f"{window.end:%Y-%m-%d %H:%M}"],
+            "showgrid": False,
+            "nticks": 8,
+        },
+        yaxis={
+            "title": {"text": TITLES[metric]},
+            "rangemode": "tozero",
+            "tickprefix": "$" if metric == "cost" else "",
+        },
+    )
+    figure: dict[str, Any] = go.Figure(bars, layout).to_plotly_json()
+    return figure

@@ -1,0 +1,71 @@
+"""What clients really used."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from teams.models import Project
+
+
+class Status(models.TextChoices):
+    """How the model call ended."""
+
+    OK = "ok", "OK"
+    ERROR = "error", "Error"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class Outcome(models.TextChoices):
+    """What became of the work, as the client saw it."""
+
+    ACCEPTED = "accepted", "Accepted"
+    FAILED = "failed", "Failed"
+    REJECTED = "rejected", "Rejected"
+
+
+class UsageEvent(models.Model):
+    """One model call. `event_id` is the client's own and makes reporting it twice harmless.
+
+    `cost_micro_usd` is computed from tokens and the price valid at the time; what the client says
+    it paid is kept beside it. `input_tokens` excludes cached tokens, counted on their own.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="usage_events")
+    event_id = models.CharField(max_length=100)
+    key_id = models.CharField(max_length=40)
+    decision_id = models.CharField(max_length=40, blank=True)
+    session_id = models.CharField(max_length=200, blank=True)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField(default=timezone.now)
+    model = models.CharField(max_length=120)
+    route = models.CharField(max_length=60, blank=True)
+    mode = models.CharField(max_length=30, blank=True)
+    reason_code = models.CharField(max_length=40, blank=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.OK)
+    outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
+    input_tokens = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    latency_ms = models.BigIntegerField(null=True)
+    cost_micro_usd = models.BigIntegerField(null=True)
+    reported_cost_micro_usd = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "event_id"], name="one_usage_event_per_id")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["project", "-occurred_at", "-id"]),
+            models.Index(fields=["project", "decision_id"]),
+        ]
+        ordering: ClassVar = ["-occurred_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.event_id}: {self.model}"
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens read from or written to the provider's prompt cache."""
+        return self.cache_read_tokens + self.cache_write_tokens

@@ -1,0 +1,71 @@
+"""What a model call cost, from its tokens and the prices in force at the time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+PER = 1_000_000
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """How many tokens a call used. `input` excludes the cached ones."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+
+    @property
+    def total_input(self) -> int:
+        """All that the model read; this decides the price tier."""
+        return self.input + self.cache_read + self.cache_write
+
+
+@dataclass(frozen=True)
+class PriceTier:
+    """A price list entry, in micro-USD per million tokens.
+
+    It holds from `valid_from` on, for calls that read more than `above_input_tokens`. A cache price
+    of None means that the provider charges cached tokens like any other input.
+    """
+
+    valid_from: date
+    above_input_tokens: int
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
+def tier_in_force(tiers: Iterable[PriceTier], total_input: int, day: date) -> PriceTier | None:
+    """Return the entry that applies to a call of `total_input` tokens on `day`, None if none does.
+
+    The newest list of that day counts as a whole: a tier that it no longer has is gone.
+    """
+    begun = [tier for tier in tiers if tier.valid_from <= day]
+    newest = max((tier.valid_from for tier in begun), default=None)
+    fitting = [
+        tier
+        for tier in begun
+        if tier.valid_from == newest
+        and (tier.above_input_tokens == 0 or total_input > tier.above_input_tokens)
+    ]
+    return max(fitting, key=lambda tier: tier.above_input_tokens, default=None)
+
+
+def cost_micro_usd(tokens: Tokens, tiers: Iterable[PriceTier], day: date) -> int | None:
+    """Return the cost of a call in micro-USD, half to even; None when no price was in force."""
+    tier = tier_in_force(tiers, tokens.total_input, day)
+    if tier is None:
+        return None
+    cache_read = tier.input if tier.cache_read is None else tier.cache_read
+    cache_write = tier.input if tier.cache_write is None else tier.cache_write
+    total = (
+        tokens.input * tier.input
+        + tokens.cache_read * cache_read
+        + tokens.cache_write * cache_write
+        + tokens.output * tier.output
+    )
+    return round(Fraction(total, PER))

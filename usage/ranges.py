@@ -1,0 +1,57 @@
+"""Which stretch of time a page or a call is about, cut into equal buckets. Everything is UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+LENGTHS: Final[dict[str, timedelta]] = {
+    "24h": DAY,
+    "7d": 7 * DAY,
+    "30d": 30 * DAY,
+    "90d": 90 * DAY,
+}
+BUCKETS: Final[dict[str, timedelta]] = {"hour": HOUR, "day": DAY}
+# The first one is what `auto` means. Others would give one bar or thousands.
+BUCKETS_OF: Final[dict[str, tuple[str, ...]]] = {
+    "24h": ("hour",),
+    "7d": ("day", "hour"),
+    "30d": ("day", "hour"),
+    "90d": ("day",),
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time from `start` (inclusive) to `end` (exclusive), and where each bucket begins."""
+
+    name: str
+    bucket: str
+    start: datetime
+    end: datetime
+    bucket_starts: tuple[datetime, ...]
+
+
+def floor(moment: datetime, bucket: str) -> datetime:
+    """Return the beginning of the hour or the day that holds `moment`."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    return hour if bucket == "hour" else hour.replace(hour=0)
+
+
+def window(name: str, now: datetime, bucket: str = "auto") -> Window:
+    """Return the window called `name` whose last bucket is the one that holds `now`.
+
+    All buckets are whole except the last, which is still filling. Raises KeyError for an unknown
+    name and ValueError for a bucket that the window does not offer.
+    """
+    offered = BUCKETS_OF[name]
+    if bucket == "auto":
+        bucket = offered[0]
+    if bucket not in offered:
+        raise ValueError(f"{name} offers the buckets {', '.join(offered)}")
+    width = BUCKETS[bucket]
+    count = LENGTHS[name] // width
+    last = floor(now, bucket)
+    starts = tuple(last - width * back for back in range(count - 1, -1, -1))
+    return Window(name, bucket, starts[0], last + width, starts)
