@@ -64,12 +64,14 @@ def secret(name: str, *, production: bool, kept_in: Path) -> str:
     if production:
         raise ImproperlyConfigured(
             f"{name} is not set. Production needs it: set {name}, or {name}_FILE to a file that"
-            " holds it. One way to make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            " holds it. One way to make one:"
+            " python -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
     path = kept_in / name.lower()
     kept_in.mkdir(parents=True, exist_ok=True)
     try:
-        # Exclusive creation: of two processes that start together, one writes and both read the same.
+        # Exclusive creation: of two processes that start together, one writes and both read the
+        # same.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         pass

@@ -86,7 +86,8 @@ def failure(request: HttpRequest, error: ApiError) -> HttpResponse:
         "message": error.message,
         "request_id": request_id_of(request),
     }
-    # Rendered without the request: its context processors read the database, which may be what failed.
+    # Rendered without the request: its context processors read the database, which may be what
+    # failed.
     return HttpResponse(render_to_string("error.html", context), status=error.status)
 
 

@@ -130,8 +130,8 @@ STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "kilo_site.plotly_assets.PlotlyFinder",
 ]
-# Files that `collectstatic` has gathered are served compressed and for ever; without them (embedded,
-# tests) the same files come straight from their folders.
+# Files that `collectstatic` has gathered are served compressed and for ever; without them
+# (embedded, tests) the same files come straight from their folders.
 COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = not COLLECTED

@@ -254,7 +254,7 @@ def table_model(model: TableModel) -> dict[str, Any]:
         "name": model.name,
         "provider": model.provider,
         "available": model.available,
-        "in_catalogue": model.provider != board.UNLISTED_PROVIDER,
+        "in_catalogue": board.is_listed(model),
         "context_tokens": model.context_tokens,
         "input_modalities": model.input_modalities,
         "supports_tools": model.supports_tools,

@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.aliases import UNLISTED
 from leaderboard.table import EstimateArrays, Floats, Ints, Table, TableModel
 from lib.money import MICRO
 from lib.taxonomy import ROUTE_INDEX
 
 Bools = NDArray[np.bool_]
-UNLISTED_PROVIDER: Final = "unlisted"
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class BoardRow:
 
     @property
     def in_catalogue(self) -> bool:
-        """Whether the model can be called by its id; see `CatalogModel`."""
-        return self.model.provider != UNLISTED_PROVIDER
+        """See `is_listed`."""
+        return is_listed(self.model)
 
     @property
     def rank(self) -> str:
@@ -108,6 +108,11 @@ def board(table: Table, *, route: str | None, provider: str | None, sort: str) -
     return sorted(
         rows, key=lambda row: (key(row), -row.accuracy.mean, row.cost.mean, row.model.model_id)
     )
+
+
+def is_listed(model: TableModel) -> bool:
+    """Return whether the catalogue knows the model, so that it can be called by its id."""
+    return model.provider != UNLISTED
 
 
 def providers(table: Table) -> list[str]:

@@ -1,5 +1,6 @@
 """Figures of the leaderboard, built here and drawn in the browser by Plotly."""
 
+import math
 from html import escape
 from typing import Any
 
@@ -8,6 +9,8 @@ import plotly.graph_objects as go
 from leaderboard.board import BoardRow
 from lib.money import MICRO, format_usd
 
+# A label's height, as accuracy.
+LABEL_GAP = 0.04
 # A log axis reads best with one, two and five of every decade.
 TICKS = [factor * 10.0**exponent for exponent in range(-4, 4) for factor in (1, 2, 5)]
 
@@ -18,24 +21,24 @@ def accuracy_against_cost(rows: list[BoardRow], page: str) -> dict[str, Any]:
     `page` is the address of the page the rows stand on; a point links to its row there.
     """
     by_cost = sorted(rows, key=lambda row: row.cost.mean)
+    pareto = [row for row in by_cost if row.on_pareto]
     figure = go.Figure(
         [
             points(
                 [row for row in by_cost if not row.on_pareto],
                 page,
-                name="Another model is better or cheaper",
+                name="Other models",
                 mode="markers",
                 marker={"color": "var(--series-8)", "size": 7},
-                error_color="var(--series-8)",
                 opacity=0.45,
             ),
             points(
-                [row for row in by_cost if row.on_pareto],
+                pareto,
                 page,
+                text=labels(pareto),
                 name="Pareto line",
                 mode="lines+markers+text",
-                marker={"color": "var(--series-1)", "size": 9},
-                error_color="var(--series-1)",
+                marker={"color": "var(--series-1)", "size": 9, "opacity": 1},
                 line={"color": "var(--series-1)", "width": 1.5, "shape": "hv"},
                 textposition="top left",
                 textfont={"size": 11},
@@ -43,24 +46,35 @@ def accuracy_against_cost(rows: list[BoardRow], page: str) -> dict[str, Any]:
         ],
         go.Layout(
             template="none",
-            height=440,
             hovermode="closest",
             xaxis={
                 "type": "log",
-                "title": {"text": "Expected cost per task (log scale)"},
+                "title": {"text": "Cost per task, log scale"},
+                "range": cost_range(rows),
                 "tickvals": TICKS,
-                "ticktext": [format_usd(tick * MICRO) for tick in TICKS],
+                "ticktext": [f"${tick:g}" for tick in TICKS],
             },
-            yaxis={"title": {"text": "Expected accuracy"}, "tickformat": ".0%"},
+            yaxis={"title": {"text": "Accuracy"}, "tickformat": ".0%"},
         ),
     )
     shown: dict[str, Any] = figure.to_plotly_json()
     return shown
 
 
-def points(rows: list[BoardRow], page: str, *, error_color: str, **style: Any) -> go.Scatter:
+def labels(pareto: list[BoardRow]) -> list[str]:
+    """Return the text at each point of the line, empty where it would run into the next one."""
+    texts: list[str] = []
+    last = math.inf
+    for row in reversed(pareto):
+        readable = last - row.accuracy.mean >= LABEL_GAP
+        texts.append(escape(row.model.name) if readable else "")
+        last = row.accuracy.mean if readable else last
+    return texts[::-1]
+
+
+def points(rows: list[BoardRow], page: str, **style: Any) -> go.Scatter:
     """Return one trace of models, with error bars."""
-    bars = {"type": "data", "color": error_color, "thickness": 1, "width": 0}
+    bars = {"type": "data", "color": "var(--series-8)", "thickness": 1, "width": 0}
     return go.Scatter(
         x=[row.cost.mean / MICRO for row in rows],
         y=[row.accuracy.mean for row in rows],
@@ -74,13 +88,22 @@ def points(rows: list[BoardRow], page: str, *, error_color: str, **style: Any) -
             "array": [row.accuracy.high - row.accuracy.mean for row in rows],
             "arrayminus": [row.accuracy.mean - row.accuracy.low for row in rows],
         },
-        text=[escape(row.model.name) for row in rows],
         customdata=[f"{page}#{row.anchor}" for row in rows],
         hovertext=[hover(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",
         cliponaxis=False,
         **style,
     )
+
+
+def cost_range(rows: list[BoardRow]) -> list[float] | None:
+    """Return the ends of the log axis, with room for the leftmost label."""
+    costs = [cost for row in rows for cost in (row.cost.low, row.cost.high) if cost > 0]
+    if not costs:
+        return None
+    low, high = math.log10(min(costs) / MICRO), math.log10(max(costs) / MICRO)
+    width = max(high - low, 0.5)
+    return [low - 0.12 * width, high + 0.04 * width]
 
 
 def hover(row: BoardRow) -> str:

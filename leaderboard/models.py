@@ -27,7 +27,9 @@ class CatalogModel(models.Model):
     input_modalities = models.JSONField(default=list, help_text='For example ["text", "image"].')
     supports_tools = models.BooleanField(default=True)
     in_catalogue = models.BooleanField(default=True)
-    is_available = models.BooleanField(default=True, help_text="Unavailable models are not routed to.")
+    is_available = models.BooleanField(
+        default=True, help_text="Unavailable models are not routed to."
+    )
 
     class Meta:
         ordering: ClassVar = ["model_id"]
@@ -55,7 +57,8 @@ class Price(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["model", "valid_from", "above_input_tokens"], name="one_price_per_date_and_tier"
+                fields=["model", "valid_from", "above_input_tokens"],
+                name="one_price_per_date_and_tier",
             )
         ]
         ordering: ClassVar = ["model", "valid_from", "above_input_tokens"]
@@ -125,7 +128,9 @@ class TaskResult(models.Model):
     cost_micro_usd = models.BigIntegerField(null=True)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["run", "task"], name="one_result_per_task")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "task"], name="one_result_per_task")
+        ]
 
     def __str__(self) -> str:
         return f"{self.task}: {self.passed}"
@@ -174,7 +179,9 @@ class CurrentTable(models.Model):
     moved_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(pk=1), name="one_current_table")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(pk=1), name="one_current_table")
+        ]
 
     def __str__(self) -> str:
         return str(self.table)

@@ -45,7 +45,7 @@ def live_runs() -> list[Run]:
 
 
 def run_figures() -> Iterator[Figure]:
-    """Yield the figures of every live run, detailed runs counted here, aggregate ones as reported."""
+    """Yield the figures of every live run: detailed ones counted, aggregate ones as reported."""
     runs = live_runs()
     results: dict[int, list[Row]] = defaultdict(list)
     columns = ("run_id", "task", "passed", "cost_micro_usd")
@@ -62,7 +62,9 @@ def run_figures() -> Iterator[Figure]:
             yield from count(run, results[run.pk], thirds[run.benchmark_id])
 
 
-def difficulty_thirds(runs: Iterable[Run], results: dict[int, list[Row]]) -> dict[int, dict[str, str]]:
+def difficulty_thirds(
+    runs: Iterable[Run], results: dict[int, list[Row]]
+) -> dict[int, dict[str, str]]:
     """Put each benchmark's tasks into thirds by the share of runs that solved them.
 
     Returns difficulty by task, by benchmark id. The easiest third is ``low``. Ties are broken by
@@ -94,7 +96,9 @@ def count(run: Run, rows: list[Row], thirds: dict[str, str]) -> Iterator[Figure]
         if known or costs:
             mean = sum(costs) / len(costs) if costs else 0.0
             spread = float(np.std(costs, ddof=1)) / mean if len(costs) > 1 else 0.0
-            yield Figure(run, difficulty, len(known), sum(known), len(costs), sum(costs), round(spread, 6))
+            yield Figure(
+                run, difficulty, len(known), sum(known), len(costs), sum(costs), round(spread, 6)
+            )
 
 
 def as_reported(run: Run, figure: RunFigure) -> Figure:

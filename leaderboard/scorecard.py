@@ -4,22 +4,23 @@ Accuracy is a binomial mixed model on the logit scale:
 
     logit p(model m, benchmark b, difficulty d) = gamma_d + beta_bd + a_m + delta_mr + eps_mbd
 
-gamma_d is the general ease of a difficulty, beta_bd how a benchmark departs from it, a_m the ability
-of the model, delta_mr its own deviation on the route r that the benchmark measures, and eps_mbd what
-is left. All but gamma are normal with mean zero; their variances are estimated from the data, and
-decide how strongly a small cell is drawn towards what the model's other cells say. A route that
-nothing measured is predicted from gamma and a_m alone, with the variance of everything unknown added.
+gamma_d is the general ease of a difficulty, beta_bd how a benchmark departs from it, a_m the
+ability of the model, delta_mr its own deviation on the route r that the benchmark measures, and
+eps_mbd what is left. All but gamma are normal with mean zero; their variances are estimated from
+the data, and decide how strongly a small cell is drawn towards what the model's other cells say. A
+route that nothing measured is predicted from gamma and a_m alone, with the variance of everything
+unknown added.
 
 Cost is the same linear model for the log of the mean cost per task, with the log of the model's
 blended list price as a regressor, so that a model without a known cost starts from its price.
 
 Method: penalised iteratively reweighted least squares on the working response (Breslow & Clayton
-1993, "Approximate inference in generalized linear mixed models"), variances by EM on the mixed model
-equations (Henderson 1975; Searle, Casella & McCulloch 1992, ch. 8). Interval of a mean over cells by
-the delta method, with the joint posterior covariance of the cells.
+1993, "Approximate inference in generalized linear mixed models"), variances by EM on the mixed
+model equations (Henderson 1975; Searle, Casella & McCulloch 1992, ch. 8). Interval of a mean over
+cells by the delta method, with the joint posterior covariance of the cells.
 
-A cell's accuracy is its posterior median. Where a cell was measured that is its mean; where the ease
-of a route is unknown, the mean would draw every model towards one half and so make models look
+A cell's accuracy is its posterior median. Where a cell was measured that is its mean; where the
+ease of a route is unknown, the mean would draw every model towards one half and so make models look
 further apart on easy work than they are on any work of a known ease.
 """
 
@@ -36,20 +37,24 @@ Ints = NDArray[np.int64]
 
 Z90 = 1.6448536269514722
 LEVELS = len(DIFFICULTIES)
-# Weak prior on what is estimated freely, so that an empty difficulty cannot make the system singular.
+# Weak prior on what is estimated freely, so that an empty difficulty cannot make the system
+# singular.
 FREE_VARIANCE = 25.0
 # The elasticity of cost to list price is near one: prior N(1, 0.3^2).
 PRICE_ELASTICITY, PRICE_ELASTICITY_VARIANCE = 1.0, 0.09
 # A variance estimated as zero would never grow again under EM.
 MIN_VARIANCE = 1e-4
 EM_STEPS = 80
-# The empirical spread of three tasks says little: cell costs are never believed to better than this.
+# The empirical spread of three tasks says little: cell costs are never believed to better than
+# this.
 MIN_COST_CV = 0.3
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Counts of one run in one difficulty third. Costs are micro-USD; see `leaderboard.models.RunFigure`."""
+    """Counts of one run in one difficulty third. Costs are micro-USD; see
+    `leaderboard.models.RunFigure`.
+    """
 
     model: str
     benchmark: str
@@ -75,11 +80,12 @@ class Estimate:
 class Scorecard:
     """Estimates by model (in `models` order), route and difficulty, and their means.
 
-    `*_cells` have shape (models, 18, 3), `*_routes` (models, 18), `*_overall` (models,): the mean over
-    the measured routes. Accuracy is a probability, cost micro-USD per task, `n` task results.
+    `*_cells` have shape (models, 18, 3), `*_routes` (models, 18), `*_overall` (models,): the mean
+    over the measured routes. Accuracy is a probability, cost micro-USD per task, `n` task results.
 
-    `own_sd` is the standard deviation of a cell's accuracy that is due to the model alone. The ease of
-    a route is uncertain too, but it is the same for all models and does not blur their comparison.
+    `own_sd` is the standard deviation of a cell's accuracy that is due to the model alone. The ease
+    of a route is uncertain too, but it is the same for all models and does not blur their
+    comparison.
     """
 
     models: tuple[str, ...]
@@ -106,13 +112,25 @@ def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -
     design = Design.of(observations, models)
     counts = np.zeros((len(models), len(ROUTES), LEVELS), dtype=np.int64)
     for o in observations:
-        counts[design.model[o.model], ROUTES.index(o.route), DIFFICULTIES.index(o.difficulty)] += o.n
+        counts[design.model[o.model], ROUTES.index(o.route), DIFFICULTIES.index(o.difficulty)] += (
+            o.n
+        )
     measured = np.flatnonzero(counts.sum(axis=(0, 2)))
 
     costs = [o for o in observations if o.n_cost]
-    *accuracy, own_sd = predict(fit_accuracy(outcomes, design), ACCURACY, measured)
-    *cost, _ = predict(fit_cost(costs, design, list_prices), COST, measured)
-    return Scorecard(models, *accuracy, *cost, n=counts, own_sd=own_sd)
+    accuracy = predict(fit_accuracy(outcomes, design), ACCURACY, measured)
+    cost = predict(fit_cost(costs, design, list_prices), COST, measured)
+    return Scorecard(
+        models=models,
+        accuracy_cells=accuracy.cells,
+        accuracy_routes=accuracy.routes,
+        accuracy_overall=accuracy.overall,
+        cost_cells=cost.cells,
+        cost_routes=cost.routes,
+        cost_overall=cost.overall,
+        n=counts,
+        own_sd=accuracy.own_sd,
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +156,9 @@ class Design:
         for o in observations:
             key = (o.benchmark, o.model)
             largest[key] = largest.get(key, 0) + max(o.n, o.n_cost)
-        tasks = {b: max(size for (name, _), size in largest.items() if name == b) for b in benchmarks}
+        tasks = {
+            b: max(size for (name, _), size in largest.items() if name == b) for b in benchmarks
+        }
         pairs = sorted({(o.model, o.route) for o in observations})
         return cls(
             models=models,
@@ -182,7 +202,7 @@ class Design:
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return self.groups["delta"].stop
+        return int(self.groups["delta"].stop)
 
     def matrix(self, observations: Sequence[Observation], log_price: Mapping[str, float]) -> Floats:
         """Return the design matrix: one row per observation."""
@@ -201,7 +221,7 @@ class Design:
 
 @dataclass(eq=False)
 class Fit:
-    """A fitted model: coefficients with covariance, variances, and each observation's own residual."""
+    """A fitted model: coefficients, covariance, variances, and each observation's residual."""
 
     design: Design
     observations: Sequence[Observation]
@@ -229,7 +249,9 @@ def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
     return state
 
 
-def fit_cost(observations: Sequence[Observation], design: Design, list_prices: Mapping[str, float]) -> Fit:
+def fit_cost(
+    observations: Sequence[Observation], design: Design, list_prices: Mapping[str, float]
+) -> Fit:
     """Fit the log-normal model. Without any known cost it predicts from prices alone."""
     logs = {m: float(np.log(list_prices[m])) for m in design.models if list_prices.get(m, 0) > 0}
     centre = float(np.mean(list(logs.values()))) if logs else 0.0
@@ -238,7 +260,9 @@ def fit_cost(observations: Sequence[Observation], design: Design, list_prices: M
     # Variance of the log of a mean, to first order: squared coefficient of variation over n.
     noise = np.array([max(o.cost_cv, MIN_COST_CV) ** 2 / o.n_cost for o in observations])
     x = design.matrix(observations, log_price)
-    state = Fit(design, observations, log_price, np.zeros(design.size), np.eye(design.size), start(design))
+    state = Fit(
+        design, observations, log_price, np.zeros(design.size), np.eye(design.size), start(design)
+    )
     for _ in range(EM_STEPS):
         solve(state, x, np.log(mean), noise)
     return state
@@ -254,19 +278,22 @@ def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
     design, variances = state.design, state.variances
     precision = np.full(design.size, 1.0 / FREE_VARIANCE)
     prior_mean = np.zeros(design.size)
-    precision[design.price], prior_mean[design.price] = 1 / PRICE_ELASTICITY_VARIANCE, PRICE_ELASTICITY
+    precision[design.price], prior_mean[design.price] = (
+        1 / PRICE_ELASTICITY_VARIANCE,
+        PRICE_ELASTICITY,
+    )
     precision[:LEVELS] = 1e-4
     for name, where in design.groups.items():
         precision[where] = 1.0 / variances[name]
     weight = 1.0 / (noise + variances["residual"])
     system = (x.T * weight) @ x + np.diag(precision)
-    state.covariance = np.linalg.inv(system)
+    state.covariance = np.asarray(np.linalg.inv(system), dtype=np.float64)
     state.coefficients = state.covariance @ (x.T @ (weight * response) + precision * prior_mean)
 
     off = response - x @ state.coefficients
     shrink = variances["residual"] * weight
     state.residual = shrink * off
-    spread = ((x @ state.covariance) * x).sum(axis=1)
+    spread: Floats = ((x @ state.covariance) * x).sum(axis=1)
     state.residual_variance = shrink * noise + shrink**2 * spread
     for name, where in design.groups.items():
         block = state.coefficients[where] ** 2 + np.diag(state.covariance)[where]
@@ -278,10 +305,11 @@ def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
 
 @dataclass(frozen=True)
 class Scale:
-    """How linear predictors become figures: the link's inverse, its slope, and the figure of a cell.
+    """How linear predictors become figures: the link's inverse, its slope, and the figure of a
+    cell.
 
-    `point` takes center and variance of the predictor. `back` and `back_slope` lead from a figure to
-    the predictor.
+    `point` takes center and variance of the predictor. `back` and `back_slope` lead from a figure
+    to the predictor.
     """
 
     inverse: Callable[[Floats], Floats]
@@ -291,8 +319,18 @@ class Scale:
     back_slope: Callable[[Floats], Floats]
 
 
-def predict(fitted: Fit, scale: Scale, measured: Ints) -> tuple[Estimate, Estimate, Estimate, Floats]:
-    """Return estimates of cells, routes and overall from a fit, and the cells' own deviations."""
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Estimates of one figure; `own_sd` is the deviation of the cells that is the models' own."""
+
+    cells: Estimate
+    routes: Estimate
+    overall: Estimate
+    own_sd: Floats
+
+
+def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
+    """Return estimates of cells, routes and overall from a fit."""
     shape = (len(fitted.design.models), len(ROUTES), LEVELS)
     center, variance, own = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     routes = np.zeros((3, *shape[:2]))
@@ -301,7 +339,10 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> tuple[Estimate, Estima
     by_route = np.arange(len(ROUTES) * LEVELS).reshape(shape[1:])
     for index, model in enumerate(fitted.design.models):
         eta, covariance, own_variance = joint(fitted, model, residuals)
-        center[index], variance[index] = eta.reshape(shape[1:]), np.diag(covariance).reshape(shape[1:])
+        center[index], variance[index] = (
+            eta.reshape(shape[1:]),
+            np.diag(covariance).reshape(shape[1:]),
+        )
         own[index] = own_variance.reshape(shape[1:])
         for route, cells in enumerate(by_route):
             routes[:, index, route] = mean_of_cells(eta, covariance, cells, scale)
@@ -311,13 +352,14 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> tuple[Estimate, Estima
         scale.point(center, variance), scale.inverse(center - width), scale.inverse(center + width)
     )
     own_sd = scale.slope(center) * np.sqrt(own)
-    return cells_estimate, Estimate(*routes), Estimate(*overall), own_sd
+    return Prediction(cells_estimate, Estimate(*routes), Estimate(*overall), own_sd)
 
 
 def mean_of_cells(eta: Floats, covariance: Floats, cells: Ints, scale: Scale) -> Floats:
     """Return mean, low and high of the mean over some cells.
 
-    The interval is built on the scale of the predictor, so that it cannot leave the range of the figure.
+    The interval is built on the scale of the predictor, so that it cannot leave the range of the
+    figure.
     """
     part = covariance[np.ix_(cells, cells)]
     value = scale.point(eta[cells], np.diag(part)).mean()
@@ -337,7 +379,9 @@ def residuals_by_cell(fitted: Fit) -> dict[tuple[str, str, int], tuple[float, fl
         fitted.observations, fitted.residual, fitted.residual_variance, strict=True
     ):
         key = (o.model, o.route, DIFFICULTIES.index(o.difficulty))
-        parts.setdefault(key, []).append((fitted.design.tasks[o.benchmark], float(value), float(variance)))
+        parts.setdefault(key, []).append(
+            (fitted.design.tasks[o.benchmark], float(value), float(variance))
+        )
     cells = {}
     for key, items in parts.items():
         total = sum(weight for weight, _, _ in items)

@@ -136,7 +136,9 @@ def decode(data: bytes) -> Table:
     """Read canonical bytes back. Raises msgspec.ValidationError or ValueError on anything else."""
     content = msgspec.json.decode(data, type=TableContent)
     if (content.format, content.routes, content.difficulties) != (FORMAT, ROUTES, DIFFICULTIES):
-        raise ValueError("This routing table was made for another taxonomy or format: publish anew.")
+        raise ValueError(
+            "This routing table was made for another taxonomy or format: publish anew."
+        )
     cells = arrays(content.cells)
     return Table(
         version=version_of(content_hash(data)),

@@ -18,9 +18,16 @@ from lib.taxonomy import ROUTES, SUBTASK_TYPES, label, split_route
 SORT_LABELS = {
     "accuracy": "Accuracy",
     "cost": "Cost per task",
-    "accuracy_per_dollar": "Accuracy per dollar",
+    "accuracy_per_dollar": "Solved per dollar",
     "n": "Tasks measured",
 }
+# The columns that sort: parameter, heading, direction.
+SORT_COLUMNS = (
+    ("accuracy", "Accuracy, 90% interval", "descending"),
+    ("cost", "Cost per task", "ascending"),
+    ("accuracy_per_dollar", "Solved per $1", "descending"),
+    ("n", "Tasks", "descending"),
+)
 
 
 @require_safe
@@ -46,7 +53,14 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
         "table": table,
         "published_at": queries.published_at(),
         "query": urlencode(params),
-        "sort_links": [(name, f"?{urlencode({**params, 'sort': name})}") for name in SORT_LABELS],
+        "sort_columns": [
+            {
+                "title": title,
+                "link": f"?{urlencode({**params, 'sort': name})}",
+                "direction": direction if name == chosen.sort else None,
+            }
+            for name, title, direction in SORT_COLUMNS
+        ],
     }
     return render(request, "leaderboard/board.html", context)
 

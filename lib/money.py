@@ -11,7 +11,9 @@ def to_micro_usd(dollars: Decimal | float | str) -> int:
 
 
 def format_usd(micro_usd: int | float | None) -> str:
-    """Return an amount as people read it: two decimals from a dollar up, else two significant digits."""
+    """Return an amount as people read it: two decimals from a dollar up, else two significant
+    digits.
+    """
     if micro_usd is None:
         return "–"
     dollars = micro_usd / MICRO

@@ -1,7 +1,7 @@
 """The fast store beside the database: session state, an event stream, and a generation stamp.
 
-`RedisStore` serves many processes; `LocalStore` serves the one process of an embedded site. A reader
-makes one round trip in (`fetch`) and one out (`commit`).
+`RedisStore` serves many processes; `LocalStore` serves the one process of an embedded site. A
+reader makes one round trip in (`fetch`) and one out (`commit`).
 
 The *generation* tells a process that what it keeps in memory (keys, policies, the routing table) is
 out of date: it changes whenever `bump` is called anywhere.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import Protocol, cast
 
 import redis
 
@@ -93,7 +93,7 @@ class LocalStore:
 
 
 class RedisStore:
-    """Redis, shared by all processes. The event stream is read by `usage.tasks`."""
+    """Redis, shared by all processes. The event stream is emptied by `routing.tasks`."""
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
@@ -101,9 +101,10 @@ class RedisStore:
     def fetch(self, key: str) -> Fetched:
         """See `Store.fetch`."""
         try:
-            generation, value = self.client.mget(GENERATION, PREFIX + key)
+            answer = cast("list[bytes | None]", self.client.mget(GENERATION, PREFIX + key))
         except redis.RedisError as error:
             raise StoreUnavailable(str(error)) from error
+        generation, value = answer
         return Fetched((generation or b"0").decode(), value)
 
     def commit(self, key: str | None, value: bytes, ttl_seconds: int, event: bytes | None) -> bool:
@@ -128,7 +129,9 @@ class RedisStore:
 
     @contextmanager
     def recording(self, wait_seconds: float) -> Iterator[bool]:
-        """Be the one recorder of the stream; yields False when another is still at it after the wait."""
+        """Be the one recorder of the stream; yields False when another is still at it after the
+        wait.
+        """
         lock = self.client.lock(RECORDING, timeout=RECORDING_SECONDS, blocking_timeout=wait_seconds)
         taken = lock.acquire()
         try:
@@ -140,7 +143,10 @@ class RedisStore:
 
     def oldest_events(self, count: int) -> list[tuple[bytes, bytes]]:
         """Return up to `count` events from the head of the stream, as (entry id, event)."""
-        return [(entry, fields[b"event"]) for entry, fields in self.client.xrange(STREAM, count=count)]
+        entries = cast(
+            "list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(STREAM, count=count)
+        )
+        return [(entry, fields[b"event"]) for entry, fields in entries]
 
     def forget_events(self, entries: list[bytes]) -> None:
         """Remove recorded events from the stream."""

@@ -1,6 +1,6 @@
 """Forms of the routing pages."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -14,6 +14,8 @@ MODE_HELP = {
     Mode.ACCURACY_PER_DOLLAR: "Of the models that clear the bar, the most accuracy for the money.",
     Mode.BEST_ACCURACY: "The most accurate model; between equals, the cheaper one.",
 }
+NOT_A_SHARE = "Enter a number between 0 and 1, such as 0.95."
+LOST_TRACK = "The form lost track of the version it began from. Look through it, then save again."
 FIELDS = [
     "mode", "quality_bar", "evidence", "confidence_threshold", "allowed_models", "denied_models",
     "balanced_model", "baseline_model", "note",
@@ -30,12 +32,9 @@ class ShareField(forms.FloatField):
             widget=forms.NumberInput(
                 attrs={"min": 0, "max": 1, "step": 0.01, "inputmode": "decimal"}
             ),
-            error_messages={
-                "required": "Enter a number between 0 and 1.",
-                "invalid": "Enter a number between 0 and 1, such as 0.95.",
-                "min_value": "Enter a number between 0 and 1; 0.95 means 95%.",
-                "max_value": "Enter a number between 0 and 1; 0.95 means 95%.",
-            },
+            error_messages=dict.fromkeys(
+                ["required", "invalid", "min_value", "max_value"], NOT_A_SHARE
+            ),
             **kwargs,
         )
 
@@ -47,7 +46,7 @@ def model_list(help_text: str) -> forms.MultipleChoiceField:
         widget=forms.CheckboxSelectMultiple,
         help_text=help_text,
         error_messages={
-            "invalid_choice": "%(value)s is not a model of the current routing table. Take it off the list."
+            "invalid_choice": "%(value)s is not in the current routing table. Take it off the list."
         },
     )
 
@@ -57,7 +56,7 @@ def model_choice(help_text: str) -> forms.ChoiceField:
     return forms.ChoiceField(
         help_text=help_text,
         error_messages={
-            "invalid_choice": "%(value)s is not a model of the current routing table. Choose one of the list.",
+            "invalid_choice": "%(value)s is not in the current routing table. Choose a listed one.",
             "required": "Choose a model.",
         },
     )
@@ -69,12 +68,7 @@ class PolicyForm(forms.Form):
     based_on = forms.IntegerField(
         min_value=0,
         widget=forms.HiddenInput,
-        error_messages={
-            "required": "The form lost track of the version it began from. Compare with the policy in"
-            " force below, then save again.",
-            "invalid": "The form lost track of the version it began from. Compare with the policy in"
-            " force below, then save again.",
-        },
+        error_messages=dict.fromkeys(["required", "invalid", "min_value"], LOST_TRACK),
     )
     mode = forms.ChoiceField(choices=Mode.choices, widget=forms.RadioSelect)
     quality_bar = ShareField(
@@ -89,7 +83,7 @@ class PolicyForm(forms.Form):
     )
     confidence_threshold = ShareField(
         label="Confidence threshold",
-        help_text="Requests that are classified with less confidence than this go to the Balanced model.",
+        help_text="Requests classified with less confidence than this go to the Balanced model.",
     )
     allowed_models = model_list(
         "Route only to these. None chosen: all models, later ones included."
@@ -119,9 +113,7 @@ class PolicyForm(forms.Form):
 
     def offer(self, name: str, models: list[str]) -> None:
         """Make the models the choices of a field."""
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [(model, model) for model in models]
+        cast(forms.ChoiceField, self.fields[name]).choices = [(model, model) for model in models]
 
     def clean(self) -> dict[str, Any]:
         """Refuse models that contradict each other."""

@@ -29,9 +29,11 @@ def new_decision_id() -> str:
     return new_id("dec")
 
 
-def fraction(**options: float) -> "models.FloatField[float, float]":
+def fraction(default: float) -> "models.FloatField[float, float]":
     """Return a field for a share between 0 and 1."""
-    return models.FloatField(validators=[MinValueValidator(0.0), MaxValueValidator(1.0)], **options)
+    return models.FloatField(
+        default=default, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)]
+    )
 
 
 class Policy(models.Model):
@@ -70,7 +72,9 @@ class Decision(models.Model):
     verdict. No text of the request is kept.
     """
 
-    public_id = models.CharField(max_length=40, unique=True, default=new_decision_id, editable=False)
+    public_id = models.CharField(
+        max_length=40, unique=True, default=new_decision_id, editable=False
+    )
     project = models.ForeignKey(Project, models.CASCADE, related_name="decisions")
     key_id = models.CharField(max_length=40)
     session_id = models.CharField(max_length=200, blank=True)

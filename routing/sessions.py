@@ -22,5 +22,8 @@ def decode(data: bytes | None) -> Session | None:
         session = decoder.decode(data)
     except msgspec.DecodeError:
         return None
-    whole = len(session.routes) in {0, len(ROUTES)} and len(session.difficulties) in {0, len(DIFFICULTIES)}
+    whole = len(session.routes) in {0, len(ROUTES)} and len(session.difficulties) in {
+        0,
+        len(DIFFICULTIES),
+    }
     return session if whole else None

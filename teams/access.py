@@ -57,7 +57,7 @@ class Access:
 
 
 def access_project(actor: User, slug: str, permission: Permission) -> Access:
-    """Open the door, or raise Http404 (outsider) or PermissionDenied (member without permission)."""
+    """Open the door; raise Http404 (outsider) or PermissionDenied (without the permission)."""
     membership = (
         Membership.objects.filter(user=actor, team__projects__slug=slug)
         .select_related("team")
@@ -80,7 +80,7 @@ PageView = Callable[Concatenate[HttpRequest, Access, P], HttpResponse]
 def project_page(
     permission: Permission = Permission.VIEW,
 ) -> Callable[[PageView[P]], Callable[..., HttpResponse]]:
-    """Decorate a view at a ``<slug:project>`` URL: it gets the opened `Access` as second argument."""
+    """Decorate a view at a ``<slug:project>`` URL; its second argument is the opened `Access`."""
 
     def decorate(view: PageView[P]) -> Callable[..., HttpResponse]:
         @wraps(view)

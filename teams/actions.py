@@ -53,7 +53,9 @@ def audit(
 
 
 def announce_change() -> None:
-    """Tell running processes, once the transaction is committed, to forget what they keep in memory."""
+    """Tell running processes, once the transaction is committed, to forget what they keep in
+    memory.
+    """
     for tell in changed:
         transaction.on_commit(tell)
 

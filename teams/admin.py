@@ -26,7 +26,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin):
+class UserAdmin(BaseUserAdmin[User]):
     """People, known by e-mail. The base class hashes passwords in both forms."""
 
     ordering = ["email"]

@@ -24,7 +24,7 @@ def bearer_token(header: str) -> str:
 
 
 def invalid_key() -> ApiError:
-    """Return the 401 of a key that is malformed, unknown or revoked, which look alike from outside."""
+    """Return the 401 of a malformed, unknown or revoked key: they look alike from outside."""
     return ApiError(
         401,
         "invalid_api_key",
@@ -39,7 +39,8 @@ def require_scope(holder: KeyHolder, scope: str) -> None:
         raise ApiError(
             403,
             "missing_scope",
-            f"This API key lacks the scope '{scope}'. Make a key that has it on the project's Keys page.",
+            f"This API key lacks the scope '{scope}'. Make a key that has it on the project's Keys"
+            " page.",
             details={"required": scope, "granted": sorted(holder.scopes)},
         )
 
@@ -60,5 +61,7 @@ class HasScope(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Raise 403 with the missing scope, or let pass."""
-        require_scope(request.auth, view.required_scopes[request.method])
+        holder = request.auth
+        assert isinstance(holder, KeyHolder)
+        require_scope(holder, view.required_scopes[request.method])
         return True

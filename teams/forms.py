@@ -24,7 +24,7 @@ class SignInForm(AuthenticationForm):
         widget=forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"}),
     )
     error_messages = {
-        "invalid_login": "The e-mail address or the password is not right. Check both and try again.",
+        "invalid_login": "The e-mail or the password is not right. Check both and try again.",
         "inactive": "This account is switched off. Ask an operator of this site.",
     }
 

@@ -1,6 +1,6 @@
 """Usage history, added up by the database."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -119,7 +119,7 @@ def events_in(project_id: int, window: Window) -> QuerySet[UsageEvent]:
     )
 
 
-def figures_of(row: dict[str, Any]) -> Figures:
+def figures_of(row: Mapping[str, Any]) -> Figures:
     """Return the figures in a database row; a sum over nothing is zero."""
     return Figures(**{name: row[f"sum_{name}"] or 0 for name in SUMS})
 
@@ -140,7 +140,6 @@ def usage_over_time(
         .annotate(**SUMS_BY_ALIAS)
     )
     series: dict[str, Series] = {}
-    row: dict[str, Any]
     for row in rows:
         name = row["group"] or NONE
         figures = figures_of(row)

@@ -58,7 +58,7 @@ class ResultSerializer(serializers.Serializer[Any]):
 
     index = serializers.IntegerField()
     event_id = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["accepted", "duplicate", "rejected"])
+    status = serializers.CharField(help_text="accepted, duplicate or rejected.")
     error = FaultSerializer(source="fault", allow_null=True)
 
 

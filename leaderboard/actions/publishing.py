@@ -14,19 +14,20 @@ from leaderboard.queries import Figure, prices_on, run_figures
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from teams.actions import Actor, announce_change, audit
 
-# How an agent's tokens split, roughly: most are re-read from cache. Only ratios between models matter.
+# How an agent's tokens split, roughly: most are re-read from cache. Only ratios between models
+# matter.
 TOKEN_MIX = {"cache_read": 0.8, "input": 0.15, "output": 0.05}
 
 
 class PublishRefused(Exception):
-    """No table was published, and the last one stays live. The message says why and how to mend it."""
+    """No table was published, and the last one stays live. The message says why, and what to do."""
 
 
 def do_publish(*, actor: Actor, day: dt.date | None = None) -> tuple[RoutingTable, bool]:
     """Publish a table from all live runs, with the prices of `day` (today).
 
-    Returns the table and whether it is new: the same runs and prices give the same content, hence the
-    same hash, and publishing it again only moves the pointer. Raises PublishRefused.
+    Returns the table and whether it is new: the same runs and prices give the same content, hence
+    the same hash, and publishing it again only moves the pointer. Raises PublishRefused.
     """
     data = tables.encode(build(list(run_figures()), day or timezone.now().date()))
     digest = tables.content_hash(data)

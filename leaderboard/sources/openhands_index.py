@@ -88,13 +88,13 @@ class ModelFolder:
             metadata = self.load("metadata.json", dict)
             model = self.model(metadata)
             harness = text(metadata, "agent_name", 60)
-            version = text(metadata, "agent_version", 40, default="")
         except BadFile as error:
             yield self.rejection("metadata.json", "", str(error))
             return
         except BadValue as error:
             yield self.rejection("metadata.json", "", f"{error}; no run of this folder can land")
             return
+        version = self.version(metadata)
         scores = self.scores()
         yield from self.taken_rejections()
         names = set()
@@ -119,6 +119,15 @@ class ModelFolder:
         for benchmark in sorted(scores.keys() - names):
             file = f"instance_results/{benchmark}.json"
             yield self.rejection(file, "", "missing, though scores.json lists this benchmark")
+
+    def version(self, metadata: dict[str, Any]) -> str:
+        """Return the harness version that holds where a score names none; it may be empty."""
+        try:
+            stated = metadata.get("agent_version") is not None
+            return text(metadata, "agent_version", 40) if stated else ""
+        except BadValue as error:
+            self.reject("metadata.json", "agent_version", f"{error}; runs land without it")
+            return ""
 
     def model(self, metadata: dict[str, Any]) -> FeedModel:
         """Return what the metadata says of the model. Raises BadValue without a usable name."""
@@ -306,12 +315,12 @@ def amount(value: Any, key: str, most: float) -> float | None:
     return value
 
 
-def text(source: dict[str, Any], key: str, longest: int, default: str | None = None) -> str:
-    """Return a string field. Raises BadValue."""
-    value = source.get(key, default)
+def text(source: dict[str, Any], key: str, longest: int) -> str:
+    """Return a string field that says something. Raises BadValue."""
+    value = source.get(key)
     if not isinstance(value, str) or not value.isprintable() or len(value) > longest:
         raise BadValue(f"{key} is {short(value)}, not a text of up to {longest} characters")
-    if not value.strip() and default is None:
+    if not value.strip():
         raise BadValue(f"{key} is empty")
     return value
 

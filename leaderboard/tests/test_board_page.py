@@ -17,7 +17,10 @@ MODELS = {
     "unlisted/ghost": (0.3, 400_000.0),
     "zeta/gone": (0.85, 100_000.0),
 }
-DETAILS: dict[str, dict[str, Any]] = {"zeta/gone": {"available": False}, "acme/weak": {"context_tokens": None}}
+DETAILS: dict[str, dict[str, Any]] = {
+    "zeta/gone": {"available": False},
+    "acme/weak": {"context_tokens": None},
+}
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_sources_version_and_date_are_credited(client: Client, version: str) -> 
     assert version in html
     assert "made-up: 3 runs" in html
     assert "newest of 2026-01-31" in html
-    assert "licence CC0-1.0" in html
+    assert "licence: CC0-1.0" in html
 
 
 def test_the_address_holds_filter_and_sort(client: Client, version: str) -> None:
@@ -131,7 +134,7 @@ def test_the_chart_has_every_model_and_joins_the_pareto_ones(client: Client, ver
     figure = json.loads(script[1])
 
     dominated, pareto = figure["data"]
-    assert dominated["text"] == ["ghost"]
+    assert [text.split("<br>")[0] for text in dominated["hovertext"]] == ["<b>ghost</b>"]
     assert pareto["text"] == ["weak", "gone", "strong"]
     assert pareto["x"] == [0.05, 0.1, 0.9]
     assert pareto["error_x"]["array"] == pytest.approx([0.0125, 0.025, 0.225])

@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from leaderboard.actions import ingesting
 from leaderboard.actions.cataloguing import do_load_catalogue
 from leaderboard.actions.ingesting import IngestReport, do_ingest
+from leaderboard.aliases import ALIASES
 from leaderboard.models import CatalogModel, Price, Run, TaskResult
 from leaderboard.sources import UnusablePath
 from leaderboard.tasks import ingest as ingest_task
@@ -139,7 +140,7 @@ def test_a_model_that_gets_an_alias_later_moves_with_its_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest(make_feed(tmp_path, metadata={**METADATA, "model": "Mystery"}))
-    monkeypatch.setitem(ingesting.catalogue_id.__globals__["ALIASES"], "Mystery", "acme/mystery")
+    monkeypatch.setitem(ALIASES, "Mystery", "acme/mystery")
     assert counts(ingest(tmp_path)) == (0, 1, 0)
     assert Run.objects.get(superseded_at=None).model.model_id == "acme/mystery"
 
@@ -162,7 +163,7 @@ def test_the_feeds_price_counts_only_where_the_catalogue_has_none(tmp_path: Path
     ingest(tmp_path)
     prices = Price.objects.filter(model__model_id="openai/gpt-5.4")
     assert set(prices.values_list("source", flat=True)) == {"genai-prices"}
-    assert prices.earliest("valid_from").input_micro_usd == 2_500_000
+    assert prices.get(above_input_tokens=0).input_micro_usd == 2_500_000
 
 
 def test_the_audit_says_who_ingested_what_and_what_was_rejected(tmp_path: Path) -> None:

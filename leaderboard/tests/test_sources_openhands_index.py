@@ -216,6 +216,16 @@ def test_a_bad_score_is_named_and_the_run_lands_without_it(
     assert getattr(run, attribute) is None
 
 
+@pytest.mark.parametrize(("version", "complaints"), [(None, 0), (7, 1), ("v" * 41, 1)])
+def test_a_run_lands_without_a_harness_version(
+    tmp_path: Path, version: Any, complaints: int
+) -> None:
+    make_feed(tmp_path, metadata={**METADATA, "agent_version": version}, scores=[])
+    (run,), rejections = read(tmp_path)
+    assert run.harness_version == ""
+    assert [rejection.row for rejection in rejections] == ["agent_version"] * complaints
+
+
 def test_scores_that_cannot_be_read_cost_only_what_they_say(tmp_path: Path) -> None:
     make_feed(tmp_path, scores=b"[{")
     (run,), (rejection,) = read(tmp_path)
@@ -295,7 +305,9 @@ def test_a_path_without_a_feed_is_unusable(tmp_path: Path, name: str) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

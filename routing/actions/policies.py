@@ -23,7 +23,7 @@ class StalePolicyError(Exception):
 def contradictions(
     allowed_models: Collection[str], denied_models: Collection[str], balanced_model: str
 ) -> dict[str, str]:
-    """Return what in a policy's models cannot hold at once: field to a message that says how to mend it."""
+    """Return which of a policy's models cannot hold at once: field to a message that mends it."""
     errors = {}
     if both := sorted(set(allowed_models) & set(denied_models)):
         errors["denied_models"] = (

@@ -69,8 +69,8 @@ def do_record_decisions(wait_seconds: float = 2.0) -> int:
     """Move what waits in the stream into the database and return how many decisions that were.
 
     At least once: an event leaves the stream after the commit, and its own id keeps a second
-    try from doubling it. Only one recorder works at a time, so that whoever waits for its turn finds
-    everything older in the database. Embedded there is no stream, hence nothing to do.
+    try from doubling it. Only one recorder works at a time, so that whoever waits for its turn
+    finds everything older in the database. Embedded there is no stream, hence nothing to do.
     """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):
@@ -97,8 +97,11 @@ def readable(store: RedisStore, events: Iterable[bytes]) -> list[DecisionEvent]:
 
 
 def write(events: list[DecisionEvent]) -> None:
-    """Insert decisions; those already there are left alone, those of a deleted project are dropped."""
-    rows = [Decision(**{name: getattr(event, name) for name in event.__struct_fields__}) for event in events]
+    """Insert decisions; those already there stay, those of a deleted project are dropped."""
+    rows = [
+        Decision(**{name: getattr(event, name) for name in event.__struct_fields__})
+        for event in events
+    ]
     try:
         with transaction.atomic():
             Decision.objects.bulk_create(rows, ignore_conflicts=True)

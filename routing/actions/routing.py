@@ -15,8 +15,9 @@ from routing import sessions
 from routing.actions.recording import DecisionEvent, do_keep
 from routing.classifier import load_classifier, narrow, read_request
 from routing.engine.classification import Classification
-from routing.engine.decide import Choice, Refusal, decide
+from routing.engine.decide import decide
 from routing.engine.inputs import Request
+from routing.engine.outcome import Choice, Refusal
 from routing.queries.live import Situation
 
 log = structlog.get_logger()
@@ -25,9 +26,17 @@ log = structlog.get_logger()
 class TaskHint(Protocol):
     """What a client says of its task."""
 
-    task_type: str
-    subtask_type: str | None
-    difficulty: str | None
+    @property
+    def task_type(self) -> str:
+        """One of the six task types."""
+
+    @property
+    def subtask_type(self) -> str | None:
+        """One of its three subtypes, if known."""
+
+    @property
+    def difficulty(self) -> str | None:
+        """One of the three difficulties, if known."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,10 @@ def do_route(
 
 
 def classify(
-    messages: Sequence[Mapping[str, Any]], mode: str | None, tools: Sequence[str], task: TaskHint | None
+    messages: Sequence[Mapping[str, Any]],
+    mode: str | None,
+    tools: Sequence[str],
+    task: TaskHint | None,
 ) -> tuple[Classification | None, str]:
     """Read the request; None when the classifier failed, which must never fail the request.
 

@@ -1,4 +1,4 @@
-"""``POST /api/v1/route``: the hot path. A plain view, because every millisecond here is paid often."""
+"""``POST /api/v1/route``: the hot path, hence a plain view without DRF around it."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from lib.errors import ApiError, error_body
 from routing.actions.routing import Routed, do_route
 from routing.api import shapes
-from routing.engine.decide import Choice
+from routing.engine.outcome import Choice
 from routing.queries.live import situation
 from teams.authentication import bearer_token, invalid_key, require_scope
 from teams.keys import Scope
@@ -25,7 +25,9 @@ encode = msgspec.json.Encoder().encode
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def answers_errors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def answers_errors(
+    view: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
     """Render an ApiError of a plain view as the one error envelope."""
 
     @functools.wraps(view)
@@ -53,8 +55,8 @@ def route(request: HttpRequest) -> HttpResponse:
     token = bearer_token(request.headers.get("Authorization", ""))
     explain, dry_run = flag(request, "explain"), flag(request, "dry_run")
     data = read_body(request)
-    # The key comes before the body's faults, so that a stranger learns nothing but "401"; the session
-    # is in the body, and both are looked up in one trip.
+    # The key comes before the body's faults, so that a stranger learns nothing but "401"; the
+    # session is in the body, and both are looked up in one trip.
     body, fault = attempt(data)
     known = situation(token, body.session_id if body else None)
     if known is None:
@@ -93,8 +95,8 @@ def read_body(request: HttpRequest) -> bytes:
         raise ApiError(
             413,
             "body_too_large",
-            f"The body is larger than {limit:,} bytes. Send only the system prompt, the first user turn"
-            " and the latest turns, and the size of the whole conversation as 'context_tokens'.",
+            f"The body is larger than {limit:,} bytes. Send only the system prompt, the first user"
+            " turn and the latest turns, and the size of the whole conversation as 'context_tokens'.",
         ) from error
     except UnreadablePostError as error:
         raise ApiError(400, "body_incomplete", "The body ended early. Send it again.") from error
@@ -108,7 +110,9 @@ def flag(request: HttpRequest, name: str) -> bool:
     try:
         return FLAGS[value.lower()]
     except KeyError:
-        raise ApiError(400, "invalid_parameter", f"{name} must be true or false.", param=name) from None
+        raise ApiError(
+            400, "invalid_parameter", f"{name} must be true or false.", param=name
+        ) from None
 
 
 def answer(routed: Routed, *, explain: bool) -> dict[str, Any]:

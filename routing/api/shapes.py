@@ -10,7 +10,17 @@ from lib.errors import ApiError
 from lib.taxonomy import ROUTES, SUBTASK_TYPES, TASK_TYPES
 from routing.engine.inputs import MODES, Request
 
-CLIENT_MODES = ("agent", "architect", "ask", "code", "debug", "orchestrator", "plan", "review", "test")
+CLIENT_MODES = (
+    "agent",
+    "architect",
+    "ask",
+    "code",
+    "debug",
+    "orchestrator",
+    "plan",
+    "review",
+    "test",
+)
 MODALITIES = ("text", "image", "audio", "video", "file")
 # By the type that OpenAI-like and Anthropic-like message parts carry.
 PART_MODALITY = {
@@ -60,9 +70,11 @@ class RouteBody(Struct):
 decoder = msgspec.json.Decoder(RouteBody)
 AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 MENDS = {
-    "messages": "Send the conversation as [{'role': 'user', 'content': '...'}, ...], with at least one turn.",
+    "messages": "Send the conversation as [{'role': 'user', 'content': '...'}, ...], with at least"
+    " one turn.",
     "mode": f"Use one of {', '.join(CLIENT_MODES)}, or leave it out.",
-    "context_tokens": "Send the size of the conversation in tokens, or leave it out to have it estimated.",
+    "context_tokens": "Send the size of the conversation in tokens, or leave it out to have it"
+    " estimated.",
     "session_id": "Send the same string of 1 to 200 characters with every request of one session.",
     "tools": "Send the tools' names, or their definitions as the model gets them.",
 }
@@ -82,7 +94,9 @@ def parse(data: bytes) -> RouteBody:
         hint = " Modes of routing are set in the project's policy." if body.mode in MODES else ""
         raise wrong("mode", f"Unknown mode '{body.mode}'. {MENDS['mode']}{hint}")
     if body.session_id is not None and not body.session_id.isprintable():
-        raise wrong("session_id", f"session_id has characters that do not print. {MENDS['session_id']}")
+        raise wrong(
+            "session_id", f"session_id has characters that do not print. {MENDS['session_id']}"
+        )
     for index, modality in enumerate(body.required_modalities or ()):
         if modality not in MODALITIES:
             raise wrong(
@@ -136,7 +150,9 @@ def requirements(body: RouteBody, size: int) -> Request:
                 if isinstance(kind := part.get("type"), str) and kind in PART_MODALITY
             )
     tokens = size // BYTES_PER_TOKEN if body.context_tokens is None else body.context_tokens
-    return Request(tokens, frozenset(modalities), bool(body.tools), ends_in_tool_result(body.messages[-1]))
+    return Request(
+        tokens, frozenset(modalities), bool(body.tools), ends_in_tool_result(body.messages[-1])
+    )
 
 
 def ends_in_tool_result(last: Message) -> bool:

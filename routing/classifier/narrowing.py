@@ -27,11 +27,14 @@ def narrow(
         if subtask_type is None or name == subtask_type
     )
     named_difficulties = DIFFICULTIES if difficulty is None else (difficulty,)
+    routes, difficulties = (
+        (None, None)
+        if classification is None
+        else (classification.routes, classification.difficulties)
+    )
     return Classification(
-        routes=_within(classification and classification.routes, ROUTES, named_routes),
-        difficulties=_within(
-            classification and classification.difficulties, DIFFICULTIES, named_difficulties
-        ),
+        routes=_within(routes, ROUTES, named_routes),
+        difficulties=_within(difficulties, DIFFICULTIES, named_difficulties),
         source="client",
     )
 

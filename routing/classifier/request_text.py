@@ -50,7 +50,9 @@ _ADDED_BLOCKS: Final = (
     "additional_data",
     "context",
 )
-_ADDED_OPEN: Final = re.compile(rf"<({'|'.join(_ADDED_BLOCKS)})(?:\s[^<>]{{0,400}})?>", re.IGNORECASE)
+_ADDED_OPEN: Final = re.compile(
+    rf"<({'|'.join(_ADDED_BLOCKS)})(?:\s[^<>]{{0,400}})?>", re.IGNORECASE
+)
 # Tags around the person's words: the tag goes, the words stay.
 _OWN_WORDS: Final = ("task", "user_message", "user_query", "feedback", "answer", "new_message")
 _OWN_TAG: Final = re.compile(rf"</?(?:{'|'.join(_OWN_WORDS)})>", re.IGNORECASE)

@@ -1,8 +1,7 @@
-"""Trains the request classifier from the corpus, with numpy alone and the same result every time."""
+"""Trains the request classifier from the corpus: numpy alone, the same result every time."""
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ SIBLING_SHARE: Final = 0.7
 STEPS: Final = 400
 LEAST_DOCUMENTS: Final = 2
 ECE_BINS: Final = 10
+CONFIDENT: Final = 0.6
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -43,7 +43,8 @@ class Figures:
     """Cross-validated quality: each example is judged by a model that has not seen it.
 
     Accuracies and `*_ece` (expected calibration error of the best guess, 10 equal-width bins) are
-    0..1; `latency_us` is the mean time of one classification.
+    0..1; `confident_*` are about the examples whose best task type has at least
+    `CONFIDENT` mass.
     """
 
     examples: int
@@ -55,7 +56,6 @@ class Figures:
     difficulty_ece: float
     confident_share: float
     confident_accuracy: float
-    latency_us: float
 
 
 def read_corpus(folder: Path = CORPUS_PATH) -> list[Example]:
@@ -96,9 +96,9 @@ def train(examples: Sequence[Example], version: str) -> tuple[Classifier, Figure
     route_logits = np.zeros((len(examples), len(ROUTES)))
     difficulty_logits = np.zeros((len(examples), len(DIFFICULTIES)))
     for fold in range(FOLDS):
-        held_out = np.flatnonzero(folds == fold)
-        fitted = _fit([examples[index] for index in np.flatnonzero(folds != fold)])
-        logits = _matrix([examples[index] for index in held_out], fitted.idf) @ fitted.weights
+        held_out = folds == fold
+        fitted = _fit(_where(examples, ~held_out))
+        logits = _matrix(_where(examples, held_out), fitted.idf) @ fitted.weights
         logits += fitted.bias
         route_logits[held_out] = logits[:, : len(ROUTES)]
         difficulty_logits[held_out] = logits[:, len(ROUTES) :]
@@ -120,22 +120,22 @@ def train(examples: Sequence[Example], version: str) -> tuple[Classifier, Figure
         _softmax_rows(difficulty_logits / difficulty_temperature),
         routes,
         difficulties,
-        _latency_us(classifier, examples),
     )
     metadata = {
         "version": version,
         "layout": LAYOUT,
         "route_temperature": round(route_temperature, 4),
         "difficulty_temperature": round(difficulty_temperature, 4),
-        # Latency belongs to the machine that trained, so it is printed but not stored.
-        "figures": {
-            name: round(value, 4) for name, value in vars(figures).items() if name != "latency_us"
-        },
+        "figures": {name: round(value, 4) for name, value in vars(figures).items()},
     }
     return (
         Classifier(classifier.weights, classifier.bias, classifier.idf, version, metadata),
         figures,
     )
+
+
+def _where(examples: Sequence[Example], chosen: NDArray[np.bool_]) -> list[Example]:
+    return [example for example, taken in zip(examples, chosen.tolist(), strict=True) if taken]
 
 
 def save(classifier: Classifier, path: Path = WEIGHTS_PATH) -> None:
@@ -209,7 +209,9 @@ def _matrix(examples: Sequence[Example], idf: NDArray[np.float32]) -> NDArray[np
 
 
 def _log_prior(labels: Labels, classes: int) -> Matrix:
-    return np.asarray(np.log((np.bincount(labels, minlength=classes) + 1) / (len(labels) + classes)))
+    return np.asarray(
+        np.log((np.bincount(labels, minlength=classes) + 1) / (len(labels) + classes))
+    )
 
 
 def _sibling_mixing() -> Matrix:
@@ -270,14 +272,13 @@ def _figures(
     difficulties: Matrix,
     true_routes: Labels,
     true_difficulties: Labels,
-    latency_us: float,
 ) -> Figures:
     task_types = routes.reshape(len(routes), -1, 3).sum(axis=2)
     true_task_types = true_routes // 3
     best = task_types.argmax(axis=1)
     rows = np.arange(len(routes))
     within = routes.reshape(len(routes), -1, 3)[rows, best].argmax(axis=1)
-    confident = task_types.max(axis=1) >= 0.6
+    confident = task_types.max(axis=1) >= CONFIDENT
     return Figures(
         examples=len(routes),
         route_accuracy=float((3 * best + within == true_routes).mean()),
@@ -288,7 +289,6 @@ def _figures(
         difficulty_ece=_calibration_error(difficulties, true_difficulties),
         confident_share=float(confident.mean()),
         confident_accuracy=float((best == true_task_types)[confident].mean()),
-        latency_us=latency_us,
     )
 
 
@@ -301,10 +301,3 @@ def _calibration_error(probabilities: Matrix, labels: Labels) -> float:
         for index in range(ECE_BINS)
     )
     return sum(gaps) / len(labels)
-
-
-def _latency_us(classifier: Classifier, examples: Sequence[Example]) -> float:
-    started = time.perf_counter()
-    for example in examples:
-        classifier.classify(example.text)
-    return (time.perf_counter() - started) / len(examples) * 1e6

@@ -39,7 +39,9 @@ class Classification:
     @cached_property
     def subtask_type(self) -> str:
         """The likeliest subtype within the best task type."""
-        inside = [index for index, route in enumerate(ROUTES) if route.startswith(self.task_type + "/")]
+        inside = [
+            index for index, route in enumerate(ROUTES) if route.startswith(self.task_type + "/")
+        ]
         return split_route(ROUTES[max(inside, key=lambda index: self.routes[index])])[1]
 
     @property

@@ -37,18 +37,36 @@ VERDICTS: Final[dict[str, str]] = {
     "tools_missing": "Cannot call tools",
 }
 
+# Why a session's model cannot go on, as a clause.
+WHY_NOT: Final[dict[str, str]] = {
+    "denied": "the policy denies it now",
+    "not_allowed": "the policy does not allow it now",
+    "unavailable": "it is not available to call now",
+    "context_too_small": "the conversation has outgrown its context",
+    "modality_missing": "it cannot read all of the input",
+    "tools_missing": "it cannot call tools",
+}
+
 REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "context_too_small": (
         "context_tokens",
-        "No allowed model can hold this conversation. Shorten it, or allow a model with a larger context.",
+        "No allowed model can hold this conversation. Shorten it, or allow a model with a"
+        " larger context.",
     ),
     "modality_missing": (
         "required_modalities",
-        "No allowed model reads all of these modalities. Drop the attachment, or allow a model that does.",
+        "No allowed model reads all of these modalities. Drop the attachment, or allow a model"
+        " that does.",
     ),
-    "tools_missing": ("tools", "No allowed model can call tools. Send none, or allow a model that can."),
+    "tools_missing": (
+        "tools",
+        "No allowed model can call tools. Send none, or allow a model that can.",
+    ),
     "denied": ("policy", "The policy denies every model. Take one off its denied list."),
-    "not_allowed": ("policy", "None of the models that the policy allows can be used. Allow another."),
+    "not_allowed": (
+        "policy",
+        "None of the models that the policy allows can be used. Allow another.",
+    ),
     "unavailable": (
         "policy",
         "None of the models that the policy allows is available to call. Allow another.",
@@ -70,20 +88,23 @@ def sentence(
     match code:
         case "cheapest_clearing":
             return (
-                f"{model} is the cheapest model expected to reach {share:.0%} of the best candidate's"
-                f" accuracy on {work}{price}."
+                f"{model} is the cheapest model expected to reach {share:.0%} of the best"
+                f" candidate's accuracy on {work}{price}."
             )
         case "best_value":
             return (
-                f"{model} gives the most accuracy per dollar on {work} among the models expected to reach"
-                f" {share:.0%} of the best candidate's accuracy{price}."
+                f"{model} gives the most accuracy per dollar on {work} among the models expected"
+                f" to reach {share:.0%} of the best candidate's accuracy{price}."
             )
         case "most_accurate":
-            return f"{model} is the most accurate candidate on {work}, or tied with it and cheaper{price}."
+            return (
+                f"{model} is the most accurate candidate on {work}, or tied with it and"
+                f" cheaper{price}."
+            )
         case "low_confidence":
             return (
-                f"The request reads as {work} with only {confidence:.0%} confidence, so {model} takes it"
-                " instead of a model picked on a guess."
+                f"The request reads as {work} with only {confidence:.0%} confidence, so {model}"
+                " takes it instead of a model picked on a guess."
             )
         case "nothing_clears":
             return f"No measured model that the policy allows can take this, so {model} does."

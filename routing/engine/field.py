@@ -54,7 +54,9 @@ def field_of(table: Table, rules: Rules) -> Field:
     # Reading a token for the first time costs the cache-write price where there is one.
     cold = [model.cache_write_micro_usd or model.input_micro_usd or 0 for model in models]
     warm = [
-        model.cache_read_micro_usd if model.cache_read_micro_usd is not None else model.input_micro_usd or 0
+        model.cache_read_micro_usd
+        if model.cache_read_micro_usd is not None
+        else model.input_micro_usd or 0
         for model in models
     ]
     return Field(
@@ -65,7 +67,9 @@ def field_of(table: Table, rules: Rules) -> Field:
         high=cells.accuracy_high.reshape(count, -1),
         own_sd=table.own_sd.reshape(count, -1),
         cost=cells.cost.reshape(count, -1).astype(float),
-        context=np.array([model.context_tokens or ASSUMED_CONTEXT for model in models], dtype=np.int64),
+        context=np.array(
+            [model.context_tokens or ASSUMED_CONTEXT for model in models], dtype=np.int64
+        ),
         modalities=tuple(frozenset(model.input_modalities) for model in models),
         tools=np.array([model.supports_tools for model in models]),
         barred=barred,

@@ -9,8 +9,8 @@ MODES = ("auto_efficient", "accuracy_per_dollar", "best_accuracy")
 class Request:
     """What the request asks of any model.
 
-    `context_tokens` is the size of the conversation. `in_tool_loop` tells that the last message is a
-    tool's result: the model is in the middle of a turn.
+    `context_tokens` is the size of the conversation. `in_tool_loop` tells that the last message is
+    a tool's result: the model is in the middle of a turn.
     """
 
     context_tokens: int
@@ -21,7 +21,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Rules:
-    """A policy as the engine reads it; see docs/decisions.md for each knob. `mode` is one of MODES."""
+    """A policy as the engine reads it; docs/decisions.md explains each. `mode` is one of MODES."""
 
     version: str
     mode: str

@@ -1,8 +1,8 @@
 """What the request path keeps in memory: keys, policies and the routing table.
 
-Nothing here is queried twice within one *generation* of the store (see `lib.store`), so a warm request
-asks the database nothing. A change anywhere moves the generation on, and the next request of every
-process reads afresh.
+Nothing here is queried twice within one *generation* of the store (see `lib.store`), so a warm
+request asks the database nothing. A change anywhere moves the generation on, and the next request
+of every process reads afresh.
 """
 
 import threading
@@ -50,8 +50,8 @@ _memory = Memory("")
 def situation(token: str, session_id: str | None) -> Situation | None:
     """Return what a request of this key and session stands on; None when the key is not valid.
 
-    One trip to the store; the database is asked only for what this generation has not seen yet. Without
-    the store, sessions are not known and changes are noticed within seconds.
+    One trip to the store; the database is asked only for what this generation has not seen yet.
+    Without the store, sessions are not known and changes are noticed within seconds.
     """
     memory = _memory
     digest = keys.digest(token, settings.API_KEY_SECRET)
@@ -80,7 +80,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
 
 def renew(generation: str) -> Memory:
     """Start a new generation's memory, once, whichever thread comes first."""
-    global _memory  # noqa: PLW0603
+    global _memory
     with _lock:
         if _memory.generation != generation:
             _memory = Memory(generation)

@@ -1,5 +1,6 @@
 """The local classifier: what it reads, what it promises, and that its weights fit its corpus."""
 
+import json
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ from routing.classifier.training import (
     train,
 )
 from routing.engine.classification import Classification
+
+UNSEEN_PATH = Path(__file__).parent / "data" / "unseen_requests.jsonl"
+_PLANNING = ("technical_planning", "system_design")
 
 RENAME = "getCwd should be called getCurrentDir in all of src/shell, nothing else changes"
 REGIONS = (
@@ -51,7 +55,8 @@ class TestReadRequest:
             ["edit_file"],
         )
         assert (text.first_user, text.latest_user) == ("add a button", "now make it blue")
-        assert text.system.startswith("You write code.") and len(text.system) <= 500
+        assert text.system.startswith("You write code.")
+        assert len(text.system) <= 500
         assert (text.mode, text.tools, text.message_count) == ("code", ("edit_file",), 4)
 
     @pytest.mark.parametrize(
@@ -64,8 +69,6 @@ class TestReadRequest:
         ],
     )
     def test_blocks_added_by_the_client_are_left_out(self, added: str) -> None:
-        if added.startswith("<ENV"):
-            added = added.replace("</ENVIRONMENT_DETAILS>", "</ENVIRONMENT_DETAILS>")
         assert read(f"<task>\nfix it\n</task>\n{added}").latest_user == "fix it"
 
     def test_an_unclosed_block_name_is_only_text(self) -> None:
@@ -96,8 +99,10 @@ class TestReadRequest:
     def test_a_long_fence_keeps_its_first_lines(self) -> None:
         code = "\n".join(f"line{number}" for number in range(200))
         text = read(f"explain\n```python\n{code}\n```\nthanks").latest_user
-        assert "line0" in text and "line100" not in text
-        assert text.startswith("explain") and text.endswith("thanks")
+        assert "line0" in text
+        assert "line100" not in text
+        assert text.startswith("explain")
+        assert text.endswith("thanks")
 
     def test_a_huge_turn_is_bounded_and_fast(self) -> None:
         hostile = (
@@ -123,8 +128,10 @@ class TestReadRequest:
                     | st.integers()
                     | st.sampled_from(["user", "system", "text", "```", "<task>", "Result:"])
                     | st.text(max_size=30),
-                    lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["type", "text"]), inner, max_size=2),
+                    lambda inner: (
+                        st.lists(inner, max_size=3)
+                        | st.dictionaries(st.sampled_from(["type", "text"]), inner, max_size=2)
+                    ),
                     max_leaves=6,
                 ),
             ),
@@ -286,9 +293,6 @@ class TestNarrow:
             narrow(None, *names)
 
 
-_PLANNING = ("technical_planning", "system_design")
-
-
 class TestCorpusAndWeights:
     def test_the_weights_were_trained_from_this_corpus(self) -> None:
         assert load_classifier().version == corpus_version(), "Run manage.py train_classifier."
@@ -319,6 +323,15 @@ class TestCorpusAndWeights:
         assert figures["route_accuracy"] >= 0.65
         assert figures["difficulty_accuracy"] >= 0.70
         assert figures["task_type_ece"] <= 0.06
+
+    def test_requests_outside_the_corpus_are_mostly_right(self) -> None:
+        corpus = {example.text.latest_user for example in read_corpus()}
+        rows = [json.loads(line) for line in UNSEEN_PATH.read_text("utf-8").splitlines()]
+        assert not corpus & {row["text"] for row in rows}
+        results = [classify(row["text"]) for row in rows]
+        pairs = list(zip(results, rows, strict=True))
+        assert np.mean([result.route == row["route"] for result, row in pairs]) >= 0.7
+        assert np.mean([result.difficulty == row["difficulty"] for result, row in pairs]) >= 0.7
 
     def test_training_twice_gives_the_same_bytes(self, tmp_path: Path) -> None:
         examples = read_corpus()[::6]

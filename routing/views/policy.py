@@ -47,7 +47,7 @@ def save(request: HttpRequest, access: Access, current: Policy) -> HttpResponse:
             **form.policy_fields,
         )
     except StalePolicyError as error:
-        # The draft now counts as begun from the version that came between: saving again is deliberate.
+        # From here on the draft begins at the newer version: saving it again is deliberate.
         current = error.current
         context["overtaken_by"] = queries.changes_since(form.cleaned_data["based_on"], current)
         context["based_on"] = current.number

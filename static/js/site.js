@@ -98,9 +98,7 @@ const Site = (() => {
     document.querySelectorAll("[data-theme-button]").forEach(setUpThemeButton);
     document.querySelectorAll("[data-copy]").forEach(setUpCopyButton);
     document.querySelectorAll("[data-filter]").forEach(setUpFilter);
-    document
-      .querySelector(".tabs [aria-current]")
-      ?.scrollIntoView({ block: "nearest", inline: "center" });
+    document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", announceTheme);
   });
   document.addEventListener("click", (event) => closeMenus(event.target.closest("details.menu")));

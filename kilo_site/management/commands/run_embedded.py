@@ -13,7 +13,8 @@ from granian.log import LogLevels
 from kilo_site import env
 from kilo_site.first_run import Credentials, credentials_path, prepare
 
-EXAMPLE = {"messages": [{"role": "user", "content": "rename getCwd to getCurrentDir in src/shell"}]}
+TURN = {"role": "user", "content": "rename getCwd to getCurrentDir in src/shell"}
+EXAMPLE = {"messages": [TURN]}
 
 
 class Command(BaseCommand):
@@ -25,8 +26,8 @@ class Command(BaseCommand):
         """Prepare, say how to get in, serve until Ctrl-C."""
         if settings.PRODUCTION:
             raise CommandError(
-                "DATABASE_URL is set, so this is a production site. See docs/operating.md for how to"
-                " serve it, or unset DATABASE_URL."
+                "DATABASE_URL is set, so this is a production site. See docs/operating.md for how"
+                " to serve it, or unset DATABASE_URL."
             )
         port = env.number("PORT", 8000)
         refuse_taken_port(port)
@@ -50,7 +51,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\n  {url}\n")
         if credentials is None:
             self.stdout.write(
-                "  Sign in with your account (manage.py changepassword EMAIL sets a new password).\n"
+                "  Sign in with your account (manage.py changepassword EMAIL sets a password).\n"
                 f"  Make an API key at {url} under Keys.\n"
             )
         else:
@@ -73,5 +74,6 @@ def refuse_taken_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise CommandError(
-                f"Port {port} is taken. Stop what uses it, or choose another: PORT={port + 1} make run"
+                f"Port {port} is taken. Stop what uses it, or choose another:"
+                f" PORT={port + 1} make run"
             ) from error

@@ -1,0 +1,403 @@
+"""Usage over the API, as a client sees it."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
+
+from teams.actions import SystemActor, do_create_key
+from teams.keys import Scope
+from teams.models import Project
+from usage.models import UsageEvent
+from usage.tests.traffic import catalogue, decide, report
+
+pytestmark = pytest.mark.django_db
+EVENT = {"event_id": "e1", "model": "lab/small", "input_tokens": 1000, "output_tokens": 100}
+
+
+@pytest.fixture(autouse=True)
+def _models(db: None) -> None:
+    catalogue()
+
+
+def post(key: str, body: Any, client: Client | None = None) -> Any:
+    return (client or Client()).post(
+        "/api/v1/usage",
+        body if isinstance(body, bytes) else json.dumps(body),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {key}"},
+    )
+
+
+def get(key: str, address: str, **params: Any) -> Any:
+    headers = {"Authorization": f"Bearer {key}"}
+    return Client().get(f"/api/v1/{address}", params, headers=headers)
+
+
+def test_an_event_is_stored_with_its_computed_cost(apollo: Project, apollo_key: str) -> None:
+    event = {**EVENT, "cache_read_tokens": 2000, "latency_ms": 1200, "cost_usd": "0.002"}
+    answer = post(apollo_key, {"events": [event]})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "accepted": 1,
+        "duplicates": 0,
+        "rejected": 0,
+        "results": [{"index": 0, "event_id": "e1", "status": "accepted", "error": None}],
+    }
+    stored = UsageEvent.objects.get(project=apollo)
+    assert stored.cost_micro_usd == 1000 + 200 + 500
+    assert stored.reported_cost_micro_usd == 2000
+    assert (stored.status, stored.latency_ms, stored.decision_id) == ("ok", 1200, "")
+
+
+def test_an_event_takes_route_mode_reason_and_session_from_its_decision(
+    apollo: Project, apollo_key: str
+) -> None:
+    decision = decide(apollo)
+    post(apollo_key, {"events": [{**EVENT, "decision_id": decision.public_id}]})
+    stored = UsageEvent.objects.get()
+    assert stored.decision_id == decision.public_id
+    assert stored.route == "debugging/bug_fixing"
+    assert stored.mode == "auto_efficient"
+    assert stored.reason_code == "cheapest_clearing"
+    assert stored.session_id == "session-1"
+
+
+def test_reporting_twice_counts_once(apollo_key: str) -> None:
+    batch = {"events": [EVENT, {**EVENT, "output_tokens": 7}]}
+    assert [row["status"] for row in post(apollo_key, batch).json()["results"]] == [
+        "accepted",
+        "duplicate",
+    ]
+    again = post(apollo_key, batch)
+    assert again.status_code == 200
+    assert again.json()["duplicates"] == 2
+    assert UsageEvent.objects.get().output_tokens == 100
+
+
+def test_the_same_event_id_in_two_projects_is_two_events(
+    apollo_key: str, borealis_key: str
+) -> None:
+    for key in (apollo_key, borealis_key):
+        assert post(key, {"events": [EVENT]}).json()["accepted"] == 1
+    assert UsageEvent.objects.count() == 2
+
+
+def test_a_bad_event_does_not_take_down_the_good_ones(apollo_key: str) -> None:
+    answer = post(apollo_key, {"events": [{**EVENT, "input_tokens": -1}, EVENT]})
+    assert answer.status_code == 200
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 1)
+    assert answer.json()["results"][0]["error"]["param"] == "events.0.input_tokens"
+    assert UsageEvent.objects.get().input_tokens == 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"event_id": ""}, "event_id"),
+        ({"event_id": "x" * 101}, "event_id"),
+        ({"event_id": 7}, "event_id"),
+        ({"event_id": "a\x00b"}, "event_id"),
+        ({"model": "lab/unknown"}, "model"),
+        ({"model": "a\x00"}, "model"),
+        ({"model": None}, "model"),
+        ({"decision_id": "dec_nowhere"}, "decision_id"),
+        ({"decision_id": "dec\x00"}, "decision_id"),
+        ({"session_id": "s" * 201}, "session_id"),
+        ({"status": "fine"}, "status"),
+        ({"outcome": "great"}, "outcome"),
+        ({"input_tokens": -1}, "input_tokens"),
+        ({"input_tokens": "12"}, "input_tokens"),
+        ({"input_tokens": 1.5}, "input_tokens"),
+        ({"input_tokens": True}, "input_tokens"),
+        ({"output_tokens": 10**9 + 1}, "output_tokens"),
+        ({"cache_read_tokens": 10**30}, "cache_read_tokens"),
+        ({"cache_write_tokens": []}, "cache_write_tokens"),
+        ({"latency_ms": -5}, "latency_ms"),
+        ({"cost_usd": -0.01}, "cost_usd"),
+        ({"cost_usd": "NaN"}, "cost_usd"),
+        ({"cost_usd": "Infinity"}, "cost_usd"),
+        ({"cost_usd": "a lot"}, "cost_usd"),
+        ({"cost_usd": True}, "cost_usd"),
+        ({"cost_usd": 10**400}, "cost_usd"),
+        ({"occurred_at": "2026-01-01T00:00:00"}, "occurred_at"),
+        ({"occurred_at": "yesterday"}, "occurred_at"),
+        ({"occurred_at": 1770000000}, "occurred_at"),
+        ({"occurred_at": "9999-12-31T23:59:59-14:00"}, "occurred_at"),
+        ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at"),
+        ({"inputTokens": 5}, "inputTokens"),
+    ],
+)
+def test_a_fault_names_its_parameter(apollo_key: str, change: dict[str, Any], field: str) -> None:
+    answer = post(apollo_key, {"events": [{**EVENT, **change}]})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["param"] == f"events.0.{field}"
+    assert error["param"] in error["message"]
+    assert error["details"]["results"][0]["error"]["param"] == f"events.0.{field}"
+    assert not UsageEvent.objects.exists()
+
+
+@pytest.mark.parametrize("missing", ["event_id", "model"])
+def test_required_fields_are_asked_for(apollo_key: str, missing: str) -> None:
+    event = {name: value for name, value in EVENT.items() if name != missing}
+    answer = post(apollo_key, {"events": [event]})
+    assert answer.json()["error"]["param"] == f"events.0.{missing}"
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [
+        (dt.timedelta(minutes=-4), 200),
+        (dt.timedelta(minutes=-6), 422),
+        (dt.timedelta(days=29), 200),
+        (dt.timedelta(days=31), 422),
+    ],
+)
+def test_the_time_must_be_plausible(apollo_key: str, age: dt.timedelta, status: int) -> None:
+    event = {**EVENT, "occurred_at": (timezone.now() - age).isoformat()}
+    assert post(apollo_key, {"events": [event]}).status_code == status
+
+
+def test_a_time_with_another_zone_is_kept_as_the_same_moment(apollo_key: str) -> None:
+    moment = timezone.now() - dt.timedelta(hours=1)
+    zone = dt.timezone(dt.timedelta(hours=5, minutes=30))
+    post(apollo_key, {"events": [{**EVENT, "occurred_at": moment.astimezone(zone).isoformat()}]})
+    assert UsageEvent.objects.get().occurred_at == moment
+
+
+def test_another_teams_decision_is_as_unknown_as_none(borealis: Project, apollo_key: str) -> None:
+    foreign = decide(borealis)
+    answer = post(apollo_key, {"events": [{**EVENT, "decision_id": foreign.public_id}]})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "decision_not_found"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ([], 422, "events"),
+        ({}, 422, "events"),
+        (None, 422, "events"),
+        ({"events": {}}, 422, "events"),
+        ({"events": []}, 422, "events"),
+        ({"events": [EVENT] * 1001}, 422, "events"),
+        ({"events": [EVENT], "source": "x"}, 422, "source"),
+        ({"events": [3]}, 422, "events.0"),
+        (b"{", 400, None),
+        (b"\xff\xfe", 400, None),
+        (b'"\\ud800"', 400, None),
+        (b"[" * 50_000, 400, None),
+        (b"1" * 5000, 400, None),
+        (b"", 422, "events"),
+    ],
+)
+def test_a_malformed_body_is_answered_in_the_envelope(
+    apollo_key: str, body: Any, status: int, param: str | None
+) -> None:
+    answer = post(apollo_key, body)
+    assert answer.status_code == status
+    assert answer.json()["error"]["param"] == param
+    assert answer.json()["error"]["request_id"]
+
+
+def test_another_content_type_is_refused(apollo_key: str) -> None:
+    headers = {"Authorization": f"Bearer {apollo_key}"}
+    assert Client().post("/api/v1/usage", {"events": "x"}, headers=headers).status_code == 415
+
+
+def test_a_body_over_the_limit_is_refused(apollo_key: str) -> None:
+    answer = post(apollo_key, b'{"events": [' + b" " * 1024 * 1024 + b"]}")
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "body_too_large"
+
+
+def test_scopes_are_asked_for(apollo: Project) -> None:
+    actor = SystemActor("test")
+    reader = do_create_key(apollo, "reader", [Scope.USAGE_READ], actor=actor)[1]
+    writer = do_create_key(apollo, "writer", [Scope.USAGE_WRITE], actor=actor)[1]
+    assert post(reader, {"events": [EVENT]}).status_code == 403
+    assert post(writer, {"events": [EVENT]}).status_code == 200
+    assert post("kr_live_wrong", {"events": [EVENT]}).status_code == 401
+    for address in ("usage", "usage/events", "decisions"):
+        assert get(reader, address).status_code == 200
+        assert get(writer, address).status_code == 403
+
+
+def test_a_large_batch_takes_few_queries(
+    apollo: Project, apollo_key: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    decisions = [decide(apollo).public_id for _ in range(5)]
+    events = [
+        {**EVENT, "event_id": f"e{index}", "decision_id": decisions[index % 5]}
+        for index in range(200)
+    ]
+    # Key, models, prices, decisions, duplicates, the transaction, and SQLite's 40 or so rows at once.
+    with django_assert_max_num_queries(14):
+        assert post(apollo_key, {"events": events}).json()["accepted"] == 200
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(list(EVENT)) | st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+fields = st.sampled_from([*EVENT, "decision_id", "occurred_at", "cost_usd", "status", "latency_ms"])
+events = st.fixed_dictionaries(
+    {"event_id": st.text(max_size=5) | json_values, "model": st.just("lab/small") | json_values}
+).flatmap(lambda event: st.dictionaries(fields, json_values).map(lambda more: {**event, **more}))
+
+
+@given(
+    body=json_values
+    | st.fixed_dictionaries({"events": st.lists(events | json_values, max_size=3)})
+)
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_json_whatsoever_is_a_server_error(apollo_key: str, body: Any) -> None:
+    answer = post(apollo_key, body, Client(raise_request_exception=True))
+    assert answer.status_code in (200, 400, 422)
+    if answer.status_code != 200:
+        assert answer.json()["error"]["message"]
+
+
+def test_usage_is_added_up_by_bucket_and_group(apollo: Project, apollo_key: str) -> None:
+    now = timezone.now()
+    report(apollo, "a", model="lab/small", occurred_at=now)
+    report(apollo, "b", model="lab/small", occurred_at=now)
+    report(apollo, "c", model="lab/large", occurred_at=now, cost_micro_usd=90_000)
+    report(apollo, "d", model="lab/large", occurred_at=now, cost_micro_usd=None)
+    report(apollo, "old", occurred_at=now - dt.timedelta(days=8))
+    body = get(apollo_key, "usage", range="7d", group="model").json()
+    assert (body["range"], body["group"], body["bucket"]) == ("7d", "model", "day")
+    assert body["total"]["requests"] == 4
+    assert body["total"]["cost_micro_usd"] == 93_000
+    assert body["total"]["unpriced"] == 1
+    assert [series["name"] for series in body["series"]] == ["lab/large", "lab/small"]
+    point = body["series"][1]["points"][0]
+    assert point["start"] == f"{now:%Y-%m-%d}T00:00:00Z"
+    assert (point["requests"], point["cost_micro_usd"], point["tokens"]) == (2, 3000, 2200)
+
+
+@pytest.mark.parametrize("group", ["model", "route", "mode", "reason", "status"])
+def test_every_group_adds_up_to_the_total(apollo: Project, apollo_key: str, group: str) -> None:
+    report(apollo, "a")
+    report(apollo, "b", route="", mode="", reason_code="", status="error", model="lab/large")
+    body = get(apollo_key, "usage", range="24h", group=group).json()
+    assert sum(series["total"]["requests"] for series in body["series"]) == 2
+    if group in ("route", "mode", "reason"):
+        assert "(none)" in [series["name"] for series in body["series"]]
+
+
+def test_small_groups_are_folded_into_one(apollo: Project, apollo_key: str) -> None:
+    for index in range(12):
+        report(apollo, f"e{index}", model=f"lab/m{index}", cost_micro_usd=index + 1)
+    series = get(apollo_key, "usage").json()["series"]
+    assert [one["name"] for one in series[:2]] == ["lab/m11", "lab/m10"]
+    assert len(series) == 9
+    assert series[-1]["name"] == "Other"
+    assert series[-1]["total"]["cost_micro_usd"] == 1 + 2 + 3 + 4
+
+
+def test_decisions_tell_fallbacks_and_the_estimated_saving(
+    apollo: Project, apollo_key: str
+) -> None:
+    decide(apollo)
+    decide(apollo, reason_code="low_confidence", baseline_cost_micro_usd=None)
+    body = get(apollo_key, "usage").json()["decisions"]
+    assert body == {
+        "count": 2,
+        "fallbacks": 1,
+        "fallback_rate": 0.5,
+        "estimated_saving_micro_usd": 78_000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"range": "1y"}, "range"),
+        ({"group": "user"}, "group"),
+        ({"metric": "joy"}, "metric"),
+        ({"bucket": "week"}, "bucket"),
+        ({"range": "90d", "bucket": "hour"}, "bucket"),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_the_allowed_ones(
+    apollo_key: str, params: dict[str, str], param: str
+) -> None:
+    answer = get(apollo_key, "usage", **params)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["param"] == param
+    assert error["details"]["allowed"]
+
+
+def test_usage_takes_few_queries(
+    apollo: Project, apollo_key: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for index in range(30):
+        report(apollo, f"e{index}", model=f"lab/m{index}")
+    with django_assert_max_num_queries(4):
+        get(apollo_key, "usage", range="30d", bucket="hour")
+
+
+def test_events_are_listed_newest_first_page_by_page(apollo: Project, apollo_key: str) -> None:
+    moment = timezone.now()
+    for index in range(5):
+        # Two share a moment, so that the order must not hang on the time alone.
+        report(apollo, f"e{index}", occurred_at=moment - dt.timedelta(minutes=index // 2))
+    expected = ["e1", "e0", "e3", "e2", "e4"]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        body = get(apollo_key, "usage/events", limit=2, cursor=cursor).json()
+        seen += [event["event_id"] for event in body["data"]]
+        if not body["next_cursor"]:
+            break
+        cursor = body["next_cursor"]
+        report(apollo, f"new after {cursor}", occurred_at=timezone.now())
+    assert seen == expected
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "ten", "1e3", "²"])
+def test_a_limit_out_of_bounds_is_refused(apollo_key: str, limit: str) -> None:
+    for address in ("usage/events", "decisions"):
+        answer = get(apollo_key, address, limit=limit)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "limit"
+
+
+def test_one_project_never_sees_anothers_usage(
+    apollo: Project, borealis: Project, borealis_key: str
+) -> None:
+    event = report(apollo, "secret")
+    assert get(borealis_key, "usage").json()["total"]["requests"] == 0
+    assert get(borealis_key, "usage/events").json()["data"] == []
+    answer = get(borealis_key, "usage/events", cursor=event.event_id)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "cursor"
+
+
+@pytest.mark.production
+def test_a_decision_still_in_the_stream_is_found(apollo: Project, apollo_key: str) -> None:
+    answer = Client().post(
+        "/api/v1/route",
+        json.dumps({"messages": [{"role": "user", "content": "Fix the failing test"}]}),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {apollo_key}"},
+    )
+    assert answer.status_code == 200
+    decision_id = answer.json()["id"]
+    answer = post(apollo_key, {"events": [{**EVENT, "decision_id": decision_id}]})
+    assert answer.json()["accepted"] == 1
