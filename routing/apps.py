@@ -9,10 +9,8 @@ class RoutingConfig(AppConfig):
     name = "routing"
 
     def ready(self) -> None:
-        """Let every change that running processes keep in memory move the store's generation on."""
-        from django.conf import settings
-
-        from lib.store import get_store
+        """Let every change that running processes keep in memory move the generation on."""
+        from routing.actions.recording import do_announce
         from teams.actions import changed
 
-        changed.append(lambda: get_store(settings.REDIS_URL).bump())
+        changed.append(do_announce)

@@ -6,16 +6,18 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lib.money import MICRO, format_usd
-from usage.queries import OTHER, Figures, Series
+from usage.queries import MAX_SERIES, OTHER, Figures, Series
 from usage.ranges import BUCKETS, Window
 
 TITLES = {"cost": "Cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
 DATE_FORMATS = {"hour": "%a %b %-d, %H:%M", "day": "%a %b %-d"}
 
 
-def colour(index: int, name: str) -> str:
-    """Return the CSS variable of a series; the rest of the groups is grey."""
-    return "var(--line-strong)" if name == OTHER else f"var(--series-{index % 8 + 1})"
+def marker(index: int, name: str) -> dict[str, Any]:
+    """Return how the bars of a series look: in its colour, the rest of the groups hatched."""
+    if name == OTHER:
+        return {"color": "var(--line-strong)", "pattern": {"shape": "/"}, "line": {"width": 0}}
+    return {"color": f"var(--series-{index % MAX_SERIES + 1})", "line": {"width": 0}}
 
 
 def height(figures: Figures | None, metric: str) -> float:
@@ -44,7 +46,7 @@ def usage_figure(
     """Return stacked bars over time, one stack per bucket and one colour per series.
 
     `labels` says the names of the series as people read them; a bar of a series in `links` opens
-    that address.
+    that address. The table under the chart is its legend.
     """
     width_ms = BUCKETS[window.bucket].total_seconds() * 1000
     starts = [f"{start:%Y-%m-%d %H:%M}" for start in window.bucket_starts]
@@ -57,7 +59,7 @@ def usage_figure(
             hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{x|{DATE_FORMATS[window.bucket]}}}"
             "<br>%{hovertext}<extra></extra>",
             customdata=[links[one.name]] * len(starts) if one.name in links else None,
-            marker={"color": colour(index, one.name), "line": {"width": 0}},
+            marker=marker(index, one.name),
             xperiod=width_ms,
             xperiodalignment="middle",
         )
@@ -67,7 +69,7 @@ def usage_figure(
         template={},
         barmode="stack",
         bargap=0.25,
-        showlegend=True,
+        showlegend=False,
         xaxis={
             "type": "date",
             "range": [starts[0], f"{window.end:%Y-%m-%d %H:%M}"],

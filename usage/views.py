@@ -13,7 +13,7 @@ from django.utils import timezone
 from lib import taxonomy
 from lib.errors import ApiError
 from lib.paging import page_of
-from routing.engine.explain import FALLBACKS, REASONS
+from routing.engine.explain import REASONS
 from routing.models import Decision
 from routing.queries.decisions import FILTERS, decisions_of, find_decision
 from routing.queries.policies import current_policy
@@ -24,7 +24,7 @@ from usage.filters import UsageFilter, read_filter
 from usage.models import UsageEvent
 from usage.queries import GROUPS, METRICS, NONE, OTHER, Series
 from usage.ranges import BUCKETS_OF, LENGTHS
-from usage.templatetags.figures import reason_label, route_label
+from usage.templatetags.figures import route_label
 
 PAGE_SIZE = 50
 RECENT = 10
@@ -77,6 +77,7 @@ def usage(request: HttpRequest, access: Access) -> HttpResponse:
         "buckets": BUCKETS_OF[asked.window.name],
         "totals": queries.totals(project_id, asked.window),
         "figure": usage_figure(series, asked.window, asked.metric, labels, links),
+        "linked": bool(links),
         "groups_table": [
             {
                 "label": labels[one.name],
@@ -136,9 +137,7 @@ def group_label(group: str, name: str) -> str:
         return name
     if name == NONE:
         return "Not classified" if group == "route" else "Without a decision"
-    if group == "route":
-        return route_label(name)
-    return reason_label(name) if group == "reason" else taxonomy.label(name)
+    return route_label(name) if group == "route" else taxonomy.label(name)
 
 
 def decision_links(access: Access, group: str, series: Sequence[Series]) -> dict[str, str]:
@@ -200,7 +199,6 @@ def decision(request: HttpRequest, access: Access, decision_id: str) -> HttpResp
         "asked": evidence.get("request"),
         "bar": bar_of(evidence),
         "candidates": [candidate_row(candidate) for candidate in evidence.get("candidates", [])],
-        "fallback": found.reason_code in FALLBACKS,
         "saved": saved_by(found),
         "events": events,
     }

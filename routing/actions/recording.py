@@ -65,6 +65,17 @@ def do_keep(event: DecisionEvent, key: str | None, state: bytes) -> None:
         write([event])
 
 
+def do_announce() -> None:
+    """Tell all processes to read keys, policies and the table afresh.
+
+    Without the store they notice by themselves, within `routing.queries.live.MAX_AGE_SECONDS`.
+    """
+    try:
+        get_store(settings.REDIS_URL).bump()
+    except StoreUnavailable as away:
+        log.warning("store_unavailable", error=str(away))
+
+
 def do_record_decisions(wait_seconds: float = 2.0) -> int:
     """Move what waits in the stream into the database and return how many decisions that were.
 

@@ -21,12 +21,16 @@ from routing.queries.policies import current_policy
 from teams import keys
 from teams.queries import KeyHolder, verify_key
 
+# A change that could not be announced, because the store was away, is noticed after this long.
+MAX_AGE_SECONDS = 60
+
 
 @dataclass
 class Memory:
     """One generation's keys, policies and table."""
 
     generation: str
+    made_at: float = field(default_factory=time.monotonic)
     holders: dict[str, KeyHolder] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
     table: Table | None = None
@@ -64,7 +68,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
         generation, state = fetched.generation, fetched.value
     except StoreUnavailable:
         generation, state = f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}", None
-    if generation != memory.generation:
+    if generation != memory.generation or time.monotonic() > memory.made_at + MAX_AGE_SECONDS:
         memory = renew(generation)
         holder = verify_key(token)
         if holder is None:
@@ -82,7 +86,8 @@ def renew(generation: str) -> Memory:
     """Start a new generation's memory, once, whichever thread comes first."""
     global _memory
     with _lock:
-        if _memory.generation != generation:
+        stale = time.monotonic() > _memory.made_at + MAX_AGE_SECONDS
+        if stale or _memory.generation != generation:
             _memory = Memory(generation)
         return _memory
 

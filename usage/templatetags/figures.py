@@ -4,7 +4,7 @@ from django import template
 
 from lib import taxonomy
 from lib.money import format_usd
-from routing.engine.explain import REASONS, VERDICTS
+from routing.engine.explain import FALLBACKS, REASONS, VERDICTS
 
 register = template.Library()
 
@@ -49,9 +49,15 @@ def plain(name: str) -> str:
 
 
 @register.filter
-def reason_label(code: str) -> str:
-    """Say a reason code in a few words."""
+def reason_text(code: str) -> str:
+    """Say a reason code in a sentence."""
     return REASONS.get(code, taxonomy.label(code))
+
+
+@register.filter
+def is_fallback(code: str) -> bool:
+    """Tell whether a reason code is one of the fallbacks to Balanced."""
+    return code in FALLBACKS
 
 
 @register.filter

@@ -238,15 +238,17 @@ def test_a_large_batch_takes_few_queries(
         {**EVENT, "event_id": f"e{index}", "decision_id": decisions[index % 5]}
         for index in range(200)
     ]
-    # Key, models, prices, decisions, duplicates, the transaction, and SQLite's 40 or so rows at once.
+    # Key, models, prices, decisions, duplicates, and SQLite's inserts of 40 or so rows at once.
     with django_assert_max_num_queries(14):
         assert post(apollo_key, {"events": events}).json()["accepted"] == 200
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(list(EVENT)) | st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(list(EVENT)) | st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 fields = st.sampled_from([*EVENT, "decision_id", "occurred_at", "cost_usd", "status", "latency_ms"])
@@ -256,8 +258,7 @@ events = st.fixed_dictionaries(
 
 
 @given(
-    body=json_values
-    | st.fixed_dictionaries({"events": st.lists(events | json_values, max_size=3)})
+    body=json_values | st.fixed_dictionaries({"events": st.lists(events | json_values, max_size=3)})
 )
 @settings(
     max_examples=150,
