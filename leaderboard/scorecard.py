@@ -204,24 +204,44 @@ class Design:
         """Number of parameters."""
         return int(self.groups["delta"].stop)
 
+    def terms(
+        self, model: str, benchmark: str | None, route: str, level: int, log_price: float
+    ) -> dict[int, float]:
+        """Return the coefficients of one linear predictor, by parameter.
+
+        Without a benchmark it is that of a route that nothing measured.
+        """
+        terms = {level: 1.0, self.price: log_price, self.ability(model): 1.0}
+        if benchmark is not None:
+            terms[self.beta(benchmark, level)] = 1.0
+        delta = self.delta(model, route)
+        if delta is not None:
+            terms[delta] = 1.0
+        return terms
+
     def matrix(self, observations: Sequence[Observation], log_price: Mapping[str, float]) -> Floats:
         """Return the design matrix: one row per observation."""
         x = np.zeros((len(observations), self.size))
         for row, o in enumerate(observations):
             level = DIFFICULTIES.index(o.difficulty)
-            x[row, level] = 1.0
-            x[row, self.price] = log_price.get(o.model, 0.0)
-            x[row, self.beta(o.benchmark, level)] = 1.0
-            x[row, self.ability(o.model)] = 1.0
-            delta = self.delta(o.model, o.route)
-            assert delta is not None
-            x[row, delta] = 1.0
+            price = log_price.get(o.model, 0.0)
+            for column, value in self.terms(o.model, o.benchmark, o.route, level, price).items():
+                x[row, column] = value
         return x
+
+    def shares(self, route: str) -> dict[str, float]:
+        """Return a route's benchmarks, each with its share of the route's tasks."""
+        inside = [name for name, measured in self.route_of.items() if measured == route]
+        total = sum(self.tasks[name] for name in inside)
+        return {name: self.tasks[name] / total for name in inside}
 
 
 @dataclass(eq=False)
 class Fit:
-    """A fitted model: coefficients, covariance, variances, and each observation's residual."""
+    """A fitted model: coefficients, covariance and variances, and what was observed.
+
+    `response` is each observation on the scale of the linear predictor, `noise` its variance.
+    """
 
     design: Design
     observations: Sequence[Observation]
@@ -229,8 +249,8 @@ class Fit:
     coefficients: Floats
     covariance: Floats
     variances: dict[str, float]
-    residual: Floats = field(default_factory=lambda: np.zeros(0))
-    residual_variance: Floats = field(default_factory=lambda: np.zeros(0))
+    response: Floats = field(default_factory=lambda: np.zeros(0))
+    noise: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
@@ -245,7 +265,8 @@ def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
         information = n * p * (1 - p)
         response = eta + (passed - n * p) / information
         solve(state, x, response, 1.0 / information)
-        eta = x @ state.coefficients + state.residual
+        expected = x @ state.coefficients
+        eta = expected + belief_in(state) * (state.response - expected)
     return state
 
 
@@ -273,6 +294,11 @@ def start(design: Design) -> dict[str, float]:
     return {**dict.fromkeys(design.groups, 0.5), "residual": 0.1}
 
 
+def belief_in(state: Fit) -> Floats:
+    """Return how far each observation is believed against what the model expects there, 0..1."""
+    return state.variances["residual"] / (state.variances["residual"] + state.noise)
+
+
 def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
     """One EM step: solve the mixed model equations, then re-estimate the variances, in place."""
     design, variances = state.design, state.variances
@@ -290,16 +316,16 @@ def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
     state.covariance = np.asarray(np.linalg.inv(system), dtype=np.float64)
     state.coefficients = state.covariance @ (x.T @ (weight * response) + precision * prior_mean)
 
+    state.response, state.noise = response, noise
     off = response - x @ state.coefficients
-    shrink = variances["residual"] * weight
-    state.residual = shrink * off
+    shrink = belief_in(state)
     spread: Floats = ((x @ state.covariance) * x).sum(axis=1)
-    state.residual_variance = shrink * noise + shrink**2 * spread
+    residual_variance = shrink * noise + shrink**2 * spread
     for name, where in design.groups.items():
         block = state.coefficients[where] ** 2 + np.diag(state.covariance)[where]
         variances[name] = max(float(block.mean()), MIN_VARIANCE)
     if len(x):
-        own = state.residual**2 + state.residual_variance
+        own = (shrink * off) ** 2 + residual_variance
         variances["residual"] = max(float(own.mean()), MIN_VARIANCE)
 
 
@@ -335,10 +361,10 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
     center, variance, own = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     routes = np.zeros((3, *shape[:2]))
     overall = np.zeros((3, shape[0]))
-    residuals = residuals_by_cell(fitted)
+    seen = seen_cells(fitted)
     by_route = np.arange(len(ROUTES) * LEVELS).reshape(shape[1:])
     for index, model in enumerate(fitted.design.models):
-        eta, covariance, own_variance = joint(fitted, model, residuals)
+        eta, covariance, own_variance = joint(fitted, model, seen)
         center[index], variance[index] = (
             eta.reshape(shape[1:]),
             np.diag(covariance).reshape(shape[1:]),
@@ -369,70 +395,72 @@ def mean_of_cells(eta: Floats, covariance: Floats, cells: Ints, scale: Scale) ->
     return np.array([value, scale.inverse(place - width), scale.inverse(place + width)])
 
 
-def residuals_by_cell(fitted: Fit) -> dict[tuple[str, str, int], tuple[float, float]]:
-    """Return each measured cell's own deviation and its variance.
+@dataclass(frozen=True)
+class Seen:
+    """What was observed of one model on one benchmark and difficulty: value and variance."""
 
-    Several benchmarks of one route are averaged by their number of tasks, as their eases are.
+    response: float
+    noise: float
+
+
+def seen_cells(fitted: Fit) -> dict[tuple[str, str, int], Seen]:
+    """Return what was observed, by (model, benchmark, level).
+
+    Several runs of the same cell are averaged by their precision.
     """
-    parts: dict[tuple[str, str, int], list[tuple[float, float, float]]] = {}
-    for o, value, variance in zip(
-        fitted.observations, fitted.residual, fitted.residual_variance, strict=True
+    sums: dict[tuple[str, str, int], tuple[float, float]] = {}
+    for o, response, noise in zip(
+        fitted.observations, fitted.response.tolist(), fitted.noise.tolist(), strict=True
     ):
-        key = (o.model, o.route, DIFFICULTIES.index(o.difficulty))
-        parts.setdefault(key, []).append(
-            (fitted.design.tasks[o.benchmark], float(value), float(variance))
-        )
-    cells = {}
-    for key, items in parts.items():
-        total = sum(weight for weight, _, _ in items)
-        value = sum(weight * value for weight, value, _ in items) / total
-        variance = sum((weight / total) ** 2 * variance for weight, _, variance in items)
-        cells[key] = (value, variance)
-    return cells
+        key = (o.model, o.benchmark, DIFFICULTIES.index(o.difficulty))
+        total, precision = sums.get(key, (0.0, 0.0))
+        sums[key] = (total + response / noise, precision + 1 / noise)
+    return {key: Seen(total / precision, 1 / precision) for key, (total, precision) in sums.items()}
 
 
 def joint(
-    fitted: Fit, model: str, residuals: Mapping[tuple[str, str, int], tuple[float, float]]
+    fitted: Fit, model: str, seen: Mapping[tuple[str, str, int], Seen]
 ) -> tuple[Floats, Floats, Floats]:
     """Return a model's 54 linear predictors, route by route.
 
-    Gives their mean, their covariance, and the part of each variance that is the model's own.
+    Each is a compromise between what the effects expect and what was observed. Gives their mean,
+    their covariance, and the part of each variance that is the model's own.
     """
     design, variances = fitted.design, fitted.variances
+    price = fitted.log_price.get(model, 0.0)
     rows = len(ROUTES) * LEVELS
     combination = np.zeros((rows, design.size))
     extra, ease = np.zeros((rows, rows)), np.zeros((rows, rows))
-    shift = np.zeros(rows)
+    observed = np.zeros(rows)
     for number, route in enumerate(ROUTES):
-        inside = [name for name, measured in design.route_of.items() if measured == route]
-        total = sum(design.tasks[name] for name in inside)
-        block = slice(number * LEVELS, (number + 1) * LEVELS)
-        delta = design.delta(model, route)
+        inside = design.shares(route)
+        parts: list[tuple[str | None, float]] = list(inside.items()) or [(None, 1.0)]
         for level in range(LEVELS):
             row = number * LEVELS + level
-            combination[row, level] = 1.0
-            combination[row, design.price] = fitted.log_price.get(model, 0.0)
-            combination[row, design.ability(model)] = 1.0
-            for name in inside:
-                combination[row, design.beta(name, level)] = design.tasks[name] / total
-            if delta is not None:
-                combination[row, delta] = 1.0
-            value, variance = residuals.get((model, route, level), (0.0, variances["residual"]))
-            shift[row] = value
-            extra[row, row] += variance
+            for name, share in parts:
+                cell = seen.get((model, name, level)) if name else None
+                belief = 0.0
+                if cell is None:
+                    extra[row, row] += share**2 * variances["residual"]
+                else:
+                    belief = variances["residual"] / (variances["residual"] + cell.noise)
+                    observed[row] += share * belief * cell.response
+                    extra[row, row] += share**2 * belief * cell.noise
+                for column, value in design.terms(model, name, route, level, price).items():
+                    combination[row, column] += share * (1 - belief) * value
         # What nobody measured moves all difficulties of the route together.
-        if delta is None:
+        block = slice(number * LEVELS, (number + 1) * LEVELS)
+        if design.delta(model, route) is None:
             extra[block, block] += variances["delta"]
         if not inside:
             ease[block, block] += variances["beta"]
-    own = np.arange(design.groups["ability"].start, design.size)
     used = np.flatnonzero(combination.any(axis=0))
     part = combination[:, used]
     covariance = part @ fitted.covariance[np.ix_(used, used)] @ part.T + extra + ease
-    mine = np.intersect1d(used, own)
+    mine = used[used >= design.groups["ability"].start]
     part_own = combination[:, mine]
     own_covariance = part_own @ fitted.covariance[np.ix_(mine, mine)] @ part_own.T + extra
-    return part @ fitted.coefficients[used] + shift, covariance, np.diag(own_covariance)
+    return part @ fitted.coefficients[used] + observed, covariance, np.diag(own_covariance)
 
 
 def sigmoid(x: Floats) -> Floats:

@@ -56,7 +56,7 @@ def usage_figure(
             x=starts,
             y=[height(one.buckets.get(start), metric) for start in window.bucket_starts],
             hovertext=[hover(one.buckets.get(start)) for start in window.bucket_starts],
-            hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{x|{DATE_FORMATS[window.bucket]}}}"
+            hovertemplate=f"%{{fullData.name}}<br>%{{x|{DATE_FORMATS[window.bucket]}}}"
             "<br>%{hovertext}<extra></extra>",
             customdata=[links[one.name]] * len(starts) if one.name in links else None,
             marker=marker(index, one.name),

@@ -16,7 +16,8 @@
    The figure is what `fig.to_plotly_json()` returns. Any string in it of the form `var(--name)` becomes
    that colour of the page, again after every change of theme. Fonts, grid lines and backgrounds come
    from here; what the figure's own layout says wins. A point whose `customdata` is a string, or a list
-   that begins with one, that starts with `?` or `/` opens that address when clicked. */
+   that begins with one, that starts with `?` or `/` opens that address when clicked. In texts the only
+   tag is <br>: for <b> and the like Plotly writes style attributes, which the page's policy blocks. */
 "use strict";
 
 (() => {
