@@ -109,7 +109,7 @@ def cost_range(rows: list[BoardRow]) -> list[float] | None:
 def hover(row: BoardRow) -> str:
     """Return what a point says when pointed at."""
     return (
-        f"<b>{escape(row.model.name)}</b><br>"
+        f"{escape(row.model.name)}<br>"
         f"Accuracy {row.accuracy.mean:.1%} ({row.accuracy.low:.1%} to {row.accuracy.high:.1%})<br>"
         f"{format_usd(row.cost.mean)} per task"
         f" ({format_usd(row.cost.low)} to {format_usd(row.cost.high)})"

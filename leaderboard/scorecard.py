@@ -37,9 +37,10 @@ Ints = NDArray[np.int64]
 
 Z90 = 1.6448536269514722
 LEVELS = len(DIFFICULTIES)
-# Weak prior on what is estimated freely, so that an empty difficulty cannot make the system
-# singular.
-FREE_VARIANCE = 25.0
+# Weak priors of gamma, mean and variance, for when next to nothing was measured: any accuracy is
+# possible, and a task of coding work costs some tenths of a dollar, give or take a factor of seven.
+ACCURACY_LEVEL = (0.0, 25.0)
+COST_LEVEL = (12.6, 4.0)
 # The elasticity of cost to list price is near one: prior N(1, 0.3^2).
 PRICE_ELASTICITY, PRICE_ELASTICITY_VARIANCE = 1.0, 0.09
 # A variance estimated as zero would never grow again under EM.
@@ -105,6 +106,7 @@ def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -
     `list_prices` maps models to a blended price per token in any one unit; a model may be missing.
     Raises ValueError when no observation has a known outcome.
     """
+    observations = [o for o in observations if o.n or o.n_cost]
     outcomes = [o for o in observations if o.n]
     if not outcomes:
         raise ValueError("There are no task outcomes to estimate from.")
@@ -244,6 +246,7 @@ class Fit:
     """
 
     design: Design
+    level: tuple[float, float]
     observations: Sequence[Observation]
     log_price: Mapping[str, float]
     coefficients: Floats
@@ -258,7 +261,15 @@ def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
     n = np.array([o.n for o in observations], dtype=float)
     passed = np.array([o.passed for o in observations], dtype=float)
     x = design.matrix(observations, {})
-    state = Fit(design, observations, {}, np.zeros(design.size), np.eye(design.size), start(design))
+    state = Fit(
+        design,
+        ACCURACY_LEVEL,
+        observations,
+        {},
+        np.zeros(design.size),
+        np.eye(design.size),
+        start(design),
+    )
     eta = logit((passed + 0.5) / (n + 1.0))
     for _ in range(EM_STEPS):
         p = np.clip(sigmoid(eta), 1e-6, 1 - 1e-6)
@@ -282,7 +293,13 @@ def fit_cost(
     noise = np.array([max(o.cost_cv, MIN_COST_CV) ** 2 / o.n_cost for o in observations])
     x = design.matrix(observations, log_price)
     state = Fit(
-        design, observations, log_price, np.zeros(design.size), np.eye(design.size), start(design)
+        design,
+        COST_LEVEL,
+        observations,
+        log_price,
+        np.zeros(design.size),
+        np.eye(design.size),
+        start(design),
     )
     for _ in range(EM_STEPS):
         solve(state, x, np.log(mean), noise)
@@ -302,13 +319,13 @@ def belief_in(state: Fit) -> Floats:
 def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
     """One EM step: solve the mixed model equations, then re-estimate the variances, in place."""
     design, variances = state.design, state.variances
-    precision = np.full(design.size, 1.0 / FREE_VARIANCE)
-    prior_mean = np.zeros(design.size)
+    precision, prior_mean = np.zeros(design.size), np.zeros(design.size)
+    level, level_variance = state.level
+    prior_mean[:LEVELS], precision[:LEVELS] = level, 1 / level_variance
     precision[design.price], prior_mean[design.price] = (
         1 / PRICE_ELASTICITY_VARIANCE,
         PRICE_ELASTICITY,
     )
-    precision[:LEVELS] = 1e-4
     for name, where in design.groups.items():
         precision[where] = 1.0 / variances[name]
     weight = 1.0 / (noise + variances["residual"])

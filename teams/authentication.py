@@ -3,6 +3,7 @@
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -60,7 +61,9 @@ class HasScope(BasePermission):
     """Asks for the scope that the view names in `required_scopes`, by method."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Raise 403 with the missing scope, or let pass."""
+        """Raise 403 with the missing scope, 405 for a method without one, or let pass."""
+        if request.method not in view.required_scopes:
+            raise MethodNotAllowed(str(request.method))
         holder = request.auth
         assert isinstance(holder, KeyHolder)
         require_scope(holder, view.required_scopes[request.method])

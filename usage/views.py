@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -174,7 +175,7 @@ def decisions(request: HttpRequest, access: Access) -> HttpResponse:
     return render(request, "usage/decisions.html", context, status=400 if problem else 200)
 
 
-def decision_page(rows: Any, cursor: str) -> tuple[list[Decision], str | None]:
+def decision_page(rows: QuerySet[Decision], cursor: str) -> tuple[list[Decision], str | None]:
     """Return one page of decisions and the cursor of the next."""
     return page_of(
         rows, cursor=cursor, limit=PAGE_SIZE, id_field="public_id", time_field="created_at"

@@ -134,7 +134,7 @@ def test_the_chart_has_every_model_and_joins_the_pareto_ones(client: Client, ver
     figure = json.loads(script[1])
 
     dominated, pareto = figure["data"]
-    assert [text.split("<br>")[0] for text in dominated["hovertext"]] == ["<b>ghost</b>"]
+    assert [text.split("<br>")[0] for text in dominated["hovertext"]] == ["ghost"]
     assert pareto["text"] == ["weak", "gone", "strong"]
     assert pareto["x"] == [0.05, 0.1, 0.9]
     assert pareto["error_x"]["array"] == pytest.approx([0.0125, 0.025, 0.225])

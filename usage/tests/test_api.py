@@ -402,3 +402,12 @@ def test_a_decision_still_in_the_stream_is_found(apollo: Project, apollo_key: st
     decision_id = answer.json()["id"]
     answer = post(apollo_key, {"events": [{**EVENT, "decision_id": decision_id}]})
     assert answer.json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("address", ["usage", "usage/events", "decisions", "decisions/dec_x"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_methods_are_refused(apollo_key: str, address: str, method: str) -> None:
+    headers = {"Authorization": f"Bearer {apollo_key}"}
+    answer = Client().generic(method, f"/api/v1/{address}", headers=headers)
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
