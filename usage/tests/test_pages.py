@@ -255,3 +255,12 @@ def test_more_rows_take_no_more_queries(
     # Session, user, membership, project, the switcher's projects, and up to five of its own.
     with django_assert_max_num_queries(10):
         browser_of_bob.get(f"/projects/apollo/{page}")
+
+
+def test_operators_can_look_at_events_but_not_change_them(apollo: Project, client: Client) -> None:
+    event = report(apollo, "a")
+    client.force_login(User.objects.create_superuser("operator@example.org", "correct horse"))
+    assert "lab/small" in text_of(client.get("/admin/usage/usageevent/?q=a"))
+    change = f"/admin/usage/usageevent/{event.pk}/change/"
+    assert client.get(change).status_code == 200
+    assert client.post(change, {"model": "x"}).status_code == 403

@@ -1,0 +1,95 @@
+"""From benchmark figures to estimates: partial pooling with 90% intervals. Pure.
+
+Accuracy is a binomial mixed model on the logit scale:
+
+    logit p(model m, benchmark b, difficulty d) = gamma_d + beta_bd + a_m + delta_mr + eps_mbd
+
+gamma_d is the general ease of a difficulty, beta_bd how a benchmark departs from it, a_m the
+ability of the model, delta_mr its own deviation on the route r that the benchmark measures, and
+eps_mbd what is left. All but gamma are normal with mean zero; their variances are estimated from
+the data, and decide how strongly a small cell is drawn towards what the model's other cells say. A
+route that nothing measured is predicted from gamma and a_m alone, with the variance of everything
+unknown added.
+
+Cost is the same linear model for the log of the mean cost per task, with the log of the model's
+blended list price as a regressor, so that a model without a known cost starts from its price.
+
+Method: penalised iteratively reweighted least squares on the working response (Breslow & Clayton
+1993, "Approximate inference in generalized linear mixed models"), variances by EM on the mixed
+model equations (Henderson 1975; Searle, Casella & McCulloch 1992, ch. 8). Interval of a mean over
+cells by the delta method, with the joint posterior covariance of the cells.
+
+A cell's accuracy is its posterior median. Where a cell was measured that is its mean; where the
+ease of a route is unknown, the mean would draw every model towards one half and so make models look
+further apart on easy work than they are on any work of a known ease.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaderboard.scorecard.design import LEVELS, Design, Floats, Ints, Observation
+from leaderboard.scorecard.fitting import fit_accuracy, fit_cost
+from leaderboard.scorecard.prediction import ACCURACY, COST, Estimate, predict
+from lib.taxonomy import DIFFICULTIES, ROUTES
+
+__all__ = ["Estimate", "Floats", "Ints", "Observation", "Scorecard", "fit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scorecard:
+    """Estimates by model (in `models` order), route and difficulty, and their means.
+
+    `*_cells` have shape (models, 18, 3), `*_routes` (models, 18), `*_overall` (models,): the mean
+    over the measured routes. Accuracy is a probability, cost micro-USD per task, `n` task results.
+
+    `own_sd` is the standard deviation of a cell's accuracy that is due to the model alone. The ease
+    of a route is uncertain too, but it is the same for all models and does not blur their
+    comparison.
+    """
+
+    models: tuple[str, ...]
+    accuracy_cells: Estimate
+    accuracy_routes: Estimate
+    accuracy_overall: Estimate
+    cost_cells: Estimate
+    cost_routes: Estimate
+    cost_overall: Estimate
+    n: Ints
+    own_sd: Floats
+
+
+def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -> Scorecard:
+    """Estimate every cell of every model.
+
+    `list_prices` maps models to a blended price per token in any one unit; a model may be missing.
+    Raises ValueError when no observation has a known outcome.
+    """
+    observations = [o for o in observations if o.n or o.n_cost]
+    outcomes = [o for o in observations if o.n]
+    if not outcomes:
+        raise ValueError("There are no task outcomes to estimate from.")
+    models = tuple(sorted({o.model for o in observations}))
+    design = Design.of(observations, models)
+    counts = np.zeros((len(models), len(ROUTES), LEVELS), dtype=np.int64)
+    for o in observations:
+        counts[design.model[o.model], ROUTES.index(o.route), DIFFICULTIES.index(o.difficulty)] += (
+            o.n
+        )
+    measured = np.flatnonzero(counts.sum(axis=(0, 2)))
+
+    costs = [o for o in observations if o.n_cost]
+    accuracy = predict(fit_accuracy(outcomes, design), ACCURACY, measured)
+    cost = predict(fit_cost(costs, design, list_prices), COST, measured)
+    return Scorecard(
+        models=models,
+        accuracy_cells=accuracy.cells,
+        accuracy_routes=accuracy.routes,
+        accuracy_overall=accuracy.overall,
+        cost_cells=cost.cells,
+        cost_routes=cost.routes,
+        cost_overall=cost.overall,
+        n=counts,
+        own_sd=accuracy.own_sd,
+    )
