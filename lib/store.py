@@ -92,40 +92,45 @@ class LocalStore:
             self._bumps += 1
 
 
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Raise what Redis raises as StoreUnavailable."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(str(error)) from error
+
+
 class RedisStore:
-    """Redis, shared by all processes. The event stream is emptied by `routing.tasks`."""
+    """Redis, shared by all processes. The event stream is emptied by `routing.tasks`.
+
+    Every method raises StoreUnavailable when Redis cannot be reached.
+    """
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
 
     def fetch(self, key: str) -> Fetched:
         """See `Store.fetch`."""
-        try:
+        with reachable():
             answer = cast("list[bytes | None]", self.client.mget(GENERATION, PREFIX + key))
-        except redis.RedisError as error:
-            raise StoreUnavailable(str(error)) from error
         generation, value = answer
         return Fetched((generation or b"0").decode(), value)
 
     def commit(self, key: str | None, value: bytes, ttl_seconds: int, event: bytes | None) -> bool:
         """See `Store.commit`."""
-        try:
-            with self.client.pipeline(transaction=False) as pipe:
-                if key is not None:
-                    pipe.set(PREFIX + key, value, ex=ttl_seconds)
-                if event is not None:
-                    pipe.xadd(STREAM, {"event": event})
-                pipe.execute()
-        except redis.RedisError as error:
-            raise StoreUnavailable(str(error)) from error
+        with reachable(), self.client.pipeline(transaction=False) as pipe:
+            if key is not None:
+                pipe.set(PREFIX + key, value, ex=ttl_seconds)
+            if event is not None:
+                pipe.xadd(STREAM, {"event": event})
+            pipe.execute()
         return True
 
     def bump(self) -> None:
         """See `Store.bump`."""
-        try:
+        with reachable():
             self.client.incr(GENERATION)
-        except redis.RedisError as error:
-            raise StoreUnavailable(str(error)) from error
 
     @contextmanager
     def recording(self, wait_seconds: float) -> Iterator[bool]:
@@ -133,28 +138,33 @@ class RedisStore:
         wait.
         """
         lock = self.client.lock(RECORDING, timeout=RECORDING_SECONDS, blocking_timeout=wait_seconds)
-        taken = lock.acquire()
+        with reachable():
+            taken = lock.acquire()
         try:
             yield taken
         finally:
             # A lock that expired meanwhile may be another recorder's now.
-            if taken and lock.owned():
-                lock.release()
+            with reachable():
+                if taken and lock.owned():
+                    lock.release()
 
     def oldest_events(self, count: int) -> list[tuple[bytes, bytes]]:
         """Return up to `count` events from the head of the stream, as (entry id, event)."""
-        entries = cast(
-            "list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(STREAM, count=count)
-        )
+        with reachable():
+            entries = cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(STREAM, count=count)
+            )
         return [(entry, fields[b"event"]) for entry, fields in entries]
 
     def forget_events(self, entries: list[bytes]) -> None:
         """Remove recorded events from the stream."""
-        self.client.xdel(STREAM, *entries)
+        with reachable():
+            self.client.xdel(STREAM, *entries)
 
     def set_aside(self, event: bytes) -> None:
         """Keep an event that cannot be recorded, for an operator to look at."""
-        self.client.rpush(MALFORMED, event)
+        with reachable():
+            self.client.rpush(MALFORMED, event)
 
 
 @cache

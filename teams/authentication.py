@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
@@ -55,6 +56,22 @@ class ApiKeyAuthentication(BaseAuthentication):
         if holder is None:
             raise invalid_key()
         return None, holder
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Describes the key in OpenAPI."""
+
+    target_class = "teams.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the security scheme."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "kr_live_...",
+            "description": "A project's API key, made on its Keys page.",
+        }
 
 
 class HasScope(BasePermission):

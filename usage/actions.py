@@ -120,6 +120,7 @@ def event_of(
         cache_write=report.cache_write_tokens or 0,
         output=report.output_tokens or 0,
     )
+    cost = cost_micro_usd(tokens, tiers, occurred_at.date())
     return UsageEvent(
         project_id=holder.project_id,
         event_id=report.event_id,
@@ -139,6 +140,16 @@ def event_of(
         cache_write_tokens=tokens.cache_write,
         output_tokens=tokens.output,
         latency_ms=report.latency_ms,
-        cost_micro_usd=cost_micro_usd(tokens, tiers, occurred_at.date()),
+        cost_micro_usd=cost,
         reported_cost_micro_usd=report.reported_cost_micro_usd,
+        baseline_cost_micro_usd=baseline_cost(cost, report.model, decision),
     )
+
+
+def baseline_cost(cost: int | None, model: str, decision: Decision | None) -> int | None:
+    """Return what the baseline model would have cost for a call, in micro-USD; see `UsageEvent`."""
+    if cost is None or decision is None or decision.model != model or not decision.cost_micro_usd:
+        return None
+    if decision.baseline_cost_micro_usd is None:
+        return None
+    return round(cost * decision.baseline_cost_micro_usd / decision.cost_micro_usd)

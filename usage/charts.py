@@ -10,6 +10,7 @@ from usage.queries import MAX_SERIES, OTHER, Figures, Series
 from usage.ranges import BUCKETS, Window
 
 TITLES = {"cost": "Cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
+TICK_FORMATS = {"hour": "%b %-d<br>%H:%M", "day": "%b %-d"}
 DATE_FORMATS = {"hour": "%a %b %-d, %H:%M", "day": "%a %b %-d"}
 
 
@@ -75,6 +76,7 @@ def usage_figure(
             "range": [starts[0], f"{window.end:%Y-%m-%d %H:%M}"],
             "showgrid": False,
             "nticks": 8,
+            "tickformat": TICK_FORMATS[window.bucket],
         },
         yaxis={
             "title": {"text": TITLES[metric]},

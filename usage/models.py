@@ -28,7 +28,10 @@ class UsageEvent(models.Model):
     """One model call. `event_id` is the client's own and makes reporting it twice harmless.
 
     `cost_micro_usd` is computed from tokens and the price valid at the time; what the client says
-    it paid is kept beside it. `input_tokens` excludes cached tokens, counted on their own.
+    it paid is kept beside it. `baseline_cost_micro_usd` estimates what the policy's baseline model
+    would have cost for the same call: the cost, times the ratio of the two models' expected costs
+    in the decision. It is missing where another model was used than the decision named.
+    `input_tokens` excludes cached tokens, which are counted on their own.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="usage_events")
@@ -51,6 +54,7 @@ class UsageEvent(models.Model):
     latency_ms = models.BigIntegerField(null=True)
     cost_micro_usd = models.BigIntegerField(null=True)
     reported_cost_micro_usd = models.BigIntegerField(null=True)
+    baseline_cost_micro_usd = models.BigIntegerField(null=True)
 
     class Meta:
         constraints: ClassVar = [

@@ -97,8 +97,8 @@ class Series:
 class Totals:
     """A window in a handful of figures.
 
-    `saved_micro_usd` is an estimate: what the policy's baseline model was expected to cost minus
-    what the chosen models were, summed over the decisions for which both are known.
+    `saved_micro_usd` is an estimate: what the calls would have cost on the policy's baseline model
+    minus what they did cost, summed over the calls for which both are known (see `UsageEvent`).
     """
 
     used: Figures
@@ -164,20 +164,22 @@ def fold(rest: Collection[Series]) -> list[Series]:
 
 def totals(project_id: int, window: Window) -> Totals:
     """Return what a project used, and how its decisions went, in a window."""
-    used = events_in(project_id, window).aggregate(**SUMS_BY_ALIAS)
+    used = events_in(project_id, window).aggregate(
+        **SUMS_BY_ALIAS,
+        # The difference of a row without one of the two costs is null, and null is left out.
+        saved=Sum(F("baseline_cost_micro_usd") - F("cost_micro_usd")),
+    )
     decided = Decision.objects.filter(
         project_id=project_id, created_at__gte=window.start, created_at__lt=window.end
     ).aggregate(
         decisions=Count("id"),
         fallbacks=Count("id", filter=Q(reason_code__in=FALLBACKS)),
-        # The sum of a row without one of the two costs is null, and null is left out.
-        saved=Sum(F("baseline_cost_micro_usd") - F("cost_micro_usd")),
     )
     return Totals(
         used=figures_of(used),
         decisions=decided["decisions"],
         fallbacks=decided["fallbacks"],
-        saved_micro_usd=decided["saved"] or 0,
+        saved_micro_usd=used["saved"] or 0,
     )
 
 

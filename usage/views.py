@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from lib import taxonomy
 from lib.errors import ApiError
@@ -34,6 +35,7 @@ LINKED_GROUPS = ("model", "route", "reason")
 
 
 @project_page()
+@require_safe
 def overview(request: HttpRequest, access: Access) -> HttpResponse:
     """The last seven days at a glance, or how to begin."""
     project_id = access.project.pk
@@ -61,6 +63,7 @@ def first_call(request: HttpRequest) -> str:
 
 
 @project_page()
+@require_safe
 def usage(request: HttpRequest, access: Access) -> HttpResponse:
     """Usage over time, split by the group in the URL."""
     asked, problem = ask(request)
@@ -101,6 +104,7 @@ def usage(request: HttpRequest, access: Access) -> HttpResponse:
 
 
 @project_page()
+@require_safe
 def usage_csv(request: HttpRequest, access: Access) -> HttpResponse:
     """The usage page's figures as CSV: one row per bucket and group."""
     asked, problem = ask(request)
@@ -151,6 +155,7 @@ def decision_links(access: Access, group: str, series: Sequence[Series]) -> dict
 
 
 @project_page()
+@require_safe
 def decisions(request: HttpRequest, access: Access) -> HttpResponse:
     """A project's decisions, newest first, narrowed by the URL."""
     problem, cursor = "", request.GET.get("cursor", "")
@@ -183,6 +188,7 @@ def decision_page(rows: QuerySet[Decision], cursor: str) -> tuple[list[Decision]
 
 
 @project_page()
+@require_safe
 def decision(request: HttpRequest, access: Access, decision_id: str) -> HttpResponse:
     """One decision with its evidence and what was reported for it."""
     found = find_decision(access.project.pk, decision_id)

@@ -1,6 +1,6 @@
 """The decision: the cheapest model that still clears its quality bar for this kind of task.
 
-Pure and deterministic. docs/decisions.md states the rules in words.
+Pure and deterministic. docs/routing.md states the rules in words.
 """
 
 import numpy as np

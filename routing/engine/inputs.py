@@ -21,7 +21,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Rules:
-    """A policy as the engine reads it; docs/decisions.md explains each. `mode` is one of MODES."""
+    """A policy as the engine reads it; docs/routing.md explains each. `mode` is one of MODES."""
 
     version: str
     mode: str

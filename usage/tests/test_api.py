@@ -313,14 +313,24 @@ def test_small_groups_are_folded_into_one(apollo: Project, apollo_key: str) -> N
 def test_decisions_tell_fallbacks_and_the_estimated_saving(
     apollo: Project, apollo_key: str
 ) -> None:
-    decide(apollo)
-    decide(apollo, reason_code="low_confidence", baseline_cost_micro_usd=None)
+    routed = decide(apollo)
+    unpriced = decide(apollo, reason_code="low_confidence", baseline_cost_micro_usd=None)
+    events = [
+        {**EVENT, "event_id": "as decided", "decision_id": routed.public_id},
+        {**EVENT, "event_id": "another", "decision_id": routed.public_id, "model": "lab/large"},
+        {**EVENT, "event_id": "no baseline", "decision_id": unpriced.public_id},
+        {**EVENT, "event_id": "no decision"},
+    ]
+    assert post(apollo_key, {"events": events}).json()["accepted"] == 4
+    paid = UsageEvent.objects.get(event_id="as decided").cost_micro_usd
+    assert paid
     body = get(apollo_key, "usage").json()["decisions"]
     assert body == {
         "count": 2,
         "fallbacks": 1,
         "fallback_rate": 0.5,
-        "estimated_saving_micro_usd": 78_000,
+        # The decision expected 90,000 on the baseline and 12,000 on the model it chose.
+        "estimated_saving_micro_usd": round(paid * 90 / 12) - paid,
     }
 
 

@@ -63,12 +63,13 @@ def test_an_unused_project_says_how_to_begin(browser_of_bob: Client) -> None:
 def test_the_overview_sums_up_the_last_seven_days(apollo: Project, browser_of_bob: Client) -> None:
     decide(apollo)
     decide(apollo, reason_code="no_table", accuracy=None, cost_micro_usd=None, model="lab/large")
-    report(apollo, "a", cost_micro_usd=12_340_000)
+    report(apollo, "a", cost_micro_usd=12_340_000, baseline_cost_micro_usd=20_000_000)
+    report(apollo, "b", cost_micro_usd=None)
     report(apollo, "old", cost_micro_usd=99_000_000, occurred_at=timezone.now() - dt.timedelta(8))
     page = text_of(browser_of_bob.get("/projects/apollo/"))
     assert "$12.34" in page
     assert "50%" in page
-    assert "Saved, estimated $0.078" in page
+    assert "Saved, estimated $7.66" in page
     assert "lab/large" in page
 
 

@@ -1,0 +1,368 @@
+"""Who may do what at every URL of the site: the table, and the checker that holds the site to it.
+
+Whoever adds a URL adds its line to `TABLE`. `test_isolation` fails for a URL without one.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models import Model
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from routing.actions.recording import do_record_decisions
+from routing.models import Decision
+from teams.access import GRANTED, Permission
+from teams.keys import Scope
+from teams.models import ApiKey, Project, Team, User
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+SAFE = frozenset({"GET", "HEAD"})
+# Part of everything that apollo's people and programs wrote. Nobody else may ever be shown it.
+MARK = "apollo-secret"
+
+
+@dataclass(frozen=True)
+class World:
+    """Apollo with something secret of every kind, and those who would like to see it."""
+
+    apollo: Project
+    borealis: Project
+    decision: Decision
+    key: ApiKey
+    members: Mapping[str, User]
+    outsider: User
+    outsider_key: str
+    key_with: Callable[[frozenset[Scope]], str]
+
+
+@dataclass(frozen=True)
+class Open:
+    """Answers anyone, and shows nothing of any project to a visitor or an outsider."""
+
+    methods: frozenset[str] = SAFE
+
+
+@dataclass(frozen=True)
+class Page:
+    """A project's page. `form` makes a POST that changes something for who has `write`."""
+
+    read: Permission = Permission.VIEW
+    write: Permission | None = None
+    form: Callable[[World], dict[str, Any]] = lambda world: {}
+
+    def needs(self, method: str) -> Permission:
+        """Return what a member must be allowed, for the method to be looked at at all."""
+        return self.write if method == "POST" and self.write else self.read
+
+    def offers(self, method: str) -> bool:
+        """Tell whether the page knows the method."""
+        return method in SAFE or (method == "POST" and self.write is not None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """An API call of a project, with the scope that each method asks for."""
+
+    scopes: Mapping[str, Scope]
+    body: Callable[[World], Any] = lambda world: {}
+
+
+Kind = Open | Page | Call
+
+
+def policy_form(world: World) -> dict[str, Any]:
+    """Return a draft that begins at apollo's first version."""
+    return {
+        "based_on": 1,
+        "mode": "best_accuracy",
+        "quality_bar": "0.9",
+        "evidence": "0.5",
+        "confidence_threshold": "0.5",
+        "balanced_model": settings.BALANCED_MODEL,
+        "baseline_model": settings.BASELINE_MODEL,
+    }
+
+
+def usage_body(world: World) -> Any:
+    """Return an event of apollo's decision."""
+    decision_id = world.decision.public_id
+    event = {"event_id": "one-more", "model": "lab/small", "decision_id": decision_id}
+    return {"events": [event]}
+
+
+TABLE: dict[str, Kind] = {
+    "home": Open(),
+    "sign_in": Open(SAFE | {"POST", "PUT"}),
+    "sign_out": Open(frozenset({"POST"})),
+    "leaderboard": Open(),
+    "api_leaderboard": Open(),
+    "api_leaderboard_csv": Open(),
+    "api_models": Open(),
+    "api_routing_table": Open(),
+    "api_routing_table_csv": Open(),
+    "overview": Page(),
+    "usage": Page(),
+    "usage_csv": Page(),
+    "decisions": Page(),
+    "decision": Page(),
+    "policy": Page(write=Permission.EDIT_POLICY, form=policy_form),
+    "keys": Page(
+        Permission.MANAGE_KEYS,
+        Permission.MANAGE_KEYS,
+        form=lambda world: {"name": "one more", "scopes": ["usage:read"]},
+    ),
+    "revoke_key": Page(Permission.MANAGE_KEYS, Permission.MANAGE_KEYS),
+    "api_route": Call(
+        {"POST": Scope.ROUTE_WRITE},
+        body=lambda world: {"messages": [{"role": "user", "content": "rename a to b"}]},
+    ),
+    "api_decisions": Call({"GET": Scope.USAGE_READ}),
+    "api_decision": Call({"GET": Scope.USAGE_READ}),
+    "api_usage": Call({"GET": Scope.USAGE_READ, "POST": Scope.USAGE_WRITE}, body=usage_body),
+    "api_usage_events": Call({"GET": Scope.USAGE_READ}),
+}
+
+# How to fill in what a URL captures, always with apollo's.
+ARGUMENTS: dict[str, Callable[[World], str]] = {
+    "project": lambda world: world.apollo.slug,
+    "decision_id": lambda world: world.decision.public_id,
+    "key_id": lambda world: world.key.public_id,
+}
+
+
+# --------------------------------------------------------------------------------------- the walk
+
+
+@dataclass(frozen=True)
+class Url:
+    """A pattern of the site. Without a name it is known by its path."""
+
+    name: str
+    captures: tuple[str, ...] = field(default=())
+
+    def path(self, world: World) -> str:
+        """Return the address of apollo's object."""
+        return reverse(self.name, kwargs={name: ARGUMENTS[name](world) for name in self.captures})
+
+
+def every_url() -> list[Url]:
+    """Return every pattern below the root urlconf except the admin's, which only staff enter."""
+    return list(walk(get_resolver(), "", "", ()))
+
+
+def walk(
+    resolver: URLResolver, prefix: str, namespace: str, captured: tuple[str, ...]
+) -> Iterator[Url]:
+    """Yield the patterns of a resolver, those of nested includes with it."""
+    for entry in resolver.url_patterns:
+        path = f"{prefix}{entry.pattern}"
+        captures = captured + tuple(entry.pattern.converters)
+        if isinstance(entry, URLPattern):
+            yield Url(f"{namespace}{entry.name}" if entry.name else path, captures)
+        elif entry.app_name != "admin":
+            inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
+            yield from walk(entry, path, inner, captures)
+
+
+def undeclared() -> list[str]:
+    """Return what is wrong between the URLs and the table: a line missing, left over, or doubled."""
+    urls = every_url()
+    names = [url.name for url in urls]
+    faults = [f"{name} is not in TABLE" for name in names if name not in TABLE]
+    faults += [f"{name} is in TABLE, but is no URL" for name in TABLE if name not in names]
+    faults += [f"{name} names several URLs" for name in set(names) if names.count(name) > 1]
+    unknown = {name for url in urls for name in url.captures if name not in ARGUMENTS}
+    return faults + [f"<{name}> is not in ARGUMENTS" for name in unknown]
+
+
+# ------------------------------------------------------------------------------------- the checker
+
+
+def violations(url: Url, kind: Kind, world: World) -> list[str]:
+    """Return in words whatever an outsider, a member or a key could do that `kind` forbids."""
+    probe = Probe(url.path(world), world)
+    match kind:
+        case Open():
+            check_open(probe, kind)
+        case Page():
+            check_page(probe, kind)
+        case Call():
+            check_call(probe, kind, is_single=bool(url.captures))
+    return probe.faults
+
+
+class Probe:
+    """Sends requests to one address and notes what should not have happened."""
+
+    def __init__(self, path: str, world: World) -> None:
+        self.path, self.world = path, world
+        self.faults: list[str] = []
+        self.before = rows_of_others(world.borealis)
+
+    def expect(
+        self,
+        who: str,
+        client: Client,
+        method: str,
+        statuses: set[int],
+        *,
+        changes: bool = False,
+        sees: bool = False,
+        **sent: Any,
+    ) -> HttpResponseBase:
+        """Send one request and hold the answer to these statuses.
+
+        Unless told otherwise it may neither change a row outside borealis nor show the mark.
+        """
+        client.raise_request_exception = False
+        response = client.generic(method, self.path, **sent)
+        attempt = f"{who}: {method} {self.path}"
+        if response.status_code not in statuses:
+            self.faults.append(f"{attempt} is {response.status_code}, not {sorted(statuses)}")
+        if not sees and MARK in text_of(response):
+            self.faults.append(f"{attempt} shows what is apollo's")
+        if not changes and (after := rows_of_others(self.world.borealis)) != self.before:
+            self.faults.append(f"{attempt} changes the database")
+            self.before = after
+        return response
+
+
+def check_open(probe: Probe, kind: Open) -> None:
+    """Visitors and outsiders are answered, whatever they send."""
+    for method in METHODS:
+        statuses = {200, 302} if method in {*kind.methods, "OPTIONS"} else {302, 405}
+        probe.expect("visitor", Client(), method, statuses)
+        probe.expect("outsider", signed_in(probe.world.outsider), method, statuses)
+
+
+def check_page(probe: Probe, kind: Page) -> None:
+    """Visitors are sent to sign in, outsiders find nothing, members do what their role allows."""
+    form = kind.form(probe.world)
+    for method in METHODS:
+        sent = {} if method in SAFE else as_form(form)
+        answer = probe.expect("visitor", Client(), method, {302}, **sent)
+        if not answer.headers.get("Location", "").startswith(reverse("sign_in")):
+            probe.faults.append(f"visitor: {method} {probe.path} does not lead to the sign-in")
+        probe.expect("outsider", signed_in(probe.world.outsider), method, {404}, **sent)
+        key = {"headers": {"Authorization": f"Bearer {probe.world.key_with(frozenset(Scope))}"}}
+        probe.expect("a key of apollo", Client(), method, {302}, **sent, **key)
+        for role, person in probe.world.members.items():
+            allowed = kind.needs(method) in GRANTED[role]
+            if allowed and method == "POST" and kind.offers(method):
+                continue  # that it works is another promise, see `owner_can`
+            refusal = {403} if kind.read not in GRANTED[role] or kind.offers(method) else {405}
+            statuses = {200} if allowed and kind.offers(method) else refusal
+            probe.expect(role, signed_in(person), method, statuses, sees=allowed, **sent)
+
+
+def check_call(probe: Probe, kind: Call, *, is_single: bool) -> None:
+    """No key is 401, a key without the scope 403, and another team's key meets only its own."""
+    world = probe.world
+    sent = as_json(kind.body(world))
+    every = frozenset(Scope)
+    for method in METHODS:
+        scope = kind.scopes.get(method)
+        refusal = {401} if scope else {401, 405}
+        probe.expect("visitor", Client(), method, refusal, **sent)
+        probe.expect("owner without a key", signed_in(world.members["owner"]), method, refusal)
+        lacking = with_key(world.key_with(every - {scope} if scope else every))
+        probe.expect("key without the scope", lacking, method, {403} if scope else {405}, **sent)
+        if not scope:
+            foreign = {405}
+        elif is_single:
+            foreign = {404}
+        else:
+            foreign = {200, 422}
+        probe.expect("another team's key", with_key(world.outsider_key), method, foreign, **sent)
+
+
+def owner_can(url: Url, kind: Kind, world: World) -> list[str]:
+    """Return what fails for those who may: else a broken address would look well guarded."""
+    probe = Probe(url.path(world), world)
+    shown = ""
+    if isinstance(kind, Page):
+        owner = signed_in(world.members["owner"])
+        shown = text_of(probe.expect("owner", owner, "GET", {200}, sees=True))
+        if kind.write:
+            sent = as_form(kind.form(world))
+            probe.expect("owner", owner, "POST", {200, 302}, changes=True, sees=True, **sent)
+            if rows_of_others(world.borealis) == probe.before:
+                probe.faults.append(f"owner: POST {probe.path} changes nothing")
+    if isinstance(kind, Call):
+        for method, scope in kind.scopes.items():
+            client = with_key(world.key_with(frozenset({scope})))
+            sent = as_json(kind.body(world)) if method == "POST" else {}
+            answer = probe.expect(
+                "key with the scope", client, method, {200}, changes=True, sees=True, **sent
+            )
+            shown += text_of(answer) if method == "GET" else MARK
+    if not isinstance(kind, Open) and MARK not in shown:
+        probe.faults.append(f"{probe.path} does not show the mark even to the owner")
+    return probe.faults
+
+
+def rows_of_others(borealis: Project) -> dict[str, list[Any]]:
+    """Return every row that belongs to a team or a project, except those of borealis."""
+    do_record_decisions()
+    found: dict[str, list[Any]] = {}
+    for label in ("teams", "routing", "usage"):
+        for model in apps.get_app_config(label).get_models():
+            found[model.__name__] = list(foreign_rows(model, borealis))
+    return found
+
+
+def foreign_rows(model: type[Model], borealis: Project) -> Any:
+    """Return a model's rows outside borealis, in a stable order."""
+    rows = model._default_manager.order_by("pk")
+    names = {one.name for one in model._meta.get_fields()}
+    if model is User:
+        return rows.values("email", "password", "is_staff", "is_superuser", "is_active")
+    if model is Project:
+        rows = rows.exclude(pk=borealis.pk)
+    elif model is Team:
+        rows = rows.exclude(pk=borealis.team_id)
+    elif "project" in names:
+        rows = rows.exclude(project=borealis)
+    elif "team" in names:
+        rows = rows.exclude(team=borealis.team)
+    return rows.values()
+
+
+def text_of(response: HttpResponseBase) -> str:
+    """Return a whole body."""
+    if isinstance(response, StreamingHttpResponse):
+        return response.getvalue().decode()
+    content: bytes = response.content  # type: ignore[attr-defined]
+    return content.decode()
+
+
+def signed_in(person: User) -> Client:
+    """Return a browser of that person."""
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def with_key(key: str) -> Client:
+    """Return a program that has the key."""
+    return Client(headers={"Authorization": f"Bearer {key}"})
+
+
+def as_form(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that make a request carry a form."""
+    return {
+        "data": urlencode(fields, doseq=True),
+        "content_type": "application/x-www-form-urlencoded",
+    }
+
+
+def as_json(body: Any) -> dict[str, Any]:
+    """Return the arguments that make a request carry JSON."""
+    return {"data": json.dumps(body), "content_type": "application/json"}

@@ -1,0 +1,147 @@
+"""The isolation contract: nobody sees or changes what is another team's, at any URL.
+
+The table of URLs and the checker are in `access_contract`.
+"""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from kilo_site.tests import access_contract
+from kilo_site.tests.access_contract import (
+    MARK,
+    TABLE,
+    Call,
+    Kind,
+    Open,
+    Page,
+    Url,
+    World,
+    every_url,
+    owner_can,
+    undeclared,
+    violations,
+)
+from kilo_site.tests.fixtures import PASSWORD, SETUP
+from leaderboard.tests.tables import publish_table, table_bytes
+from routing.actions.policies import do_save_policy
+from routing.queries import live
+from teams.actions import do_add_member, do_create_key
+from teams.keys import Scope
+from teams.models import Project, Role, User
+from usage.tests.traffic import catalogue, decide, report
+
+URLS = {url.name: url for url in every_url()}
+
+
+@pytest.fixture
+def world(
+    apollo: Project,
+    borealis: Project,
+    alice: User,
+    bob: User,
+    charlie: User,
+    borealis_key: str,
+    settings: Settings,
+) -> World:
+    """Something marked of every kind in apollo, a person of each role, and a published table."""
+    publish_table(table_bytes({"lab/small": (0.78, 50_000.0), "lab/large": (0.8, 900_000.0)}))
+    catalogue()
+    apollo.team.name = f"{MARK} team"
+    apollo.team.save()
+    decision = decide(apollo, session_id=f"{MARK}-session", model=f"{MARK}/model")
+    report(apollo, f"{MARK}-event", model=f"{MARK}/model", decision_id=decision.public_id)
+    key, _ = do_create_key(apollo, f"{MARK} key", [Scope.ROUTE_WRITE], actor=SETUP)
+    do_save_policy(
+        apollo,
+        actor=alice,
+        based_on=0,
+        balanced_model=settings.BALANCED_MODEL,
+        baseline_model=settings.BASELINE_MODEL,
+        note=f"{MARK} note",
+    )
+    live.renew("the policy is saved")
+    members: dict[str, User] = {Role.OWNER: alice, Role.VIEWER: bob}
+    for role in (Role.ADMIN, Role.EDITOR):
+        members[role] = User.objects.create_user(f"{role}@example.org", PASSWORD)
+        do_add_member(apollo.team, members[role], role, actor=SETUP)
+    made: dict[frozenset[Scope], str] = {}
+    for scope in Scope:
+        for scopes in (frozenset({scope}), frozenset(Scope) - {scope}, frozenset(Scope)):
+            if scopes not in made:
+                made[scopes] = do_create_key(apollo, f"{MARK} scopes", scopes, actor=SETUP)[1]
+    return World(
+        apollo, borealis, decision, key, members, charlie, borealis_key, made.__getitem__
+    )
+
+
+def test_every_url_is_declared() -> None:
+    assert undeclared() == [], "declare it in kilo_site/tests/access_contract.py"
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_nobody_gets_further_than_declared(world: World, name: str) -> None:
+    assert violations(URLS[name], TABLE[name], world) == []
+
+
+@pytest.mark.parametrize("name", sorted(n for n, k in TABLE.items() if not isinstance(k, Open)))
+def test_those_who_may_can_and_see_their_own(world: World, name: str) -> None:
+    assert owner_can(URLS[name], TABLE[name], world) == []
+
+
+# That the contract bites
+
+
+@pytest.fixture
+def leaky(settings: Settings) -> None:
+    """A site with URLs that break the rules."""
+    settings.ROOT_URLCONF = "kilo_site.tests.leaky_urls"
+
+
+def test_an_undeclared_url_is_reported(leaky: None) -> None:
+    names = ["no_door", "writes_first", "any_key", "to_everyone", "crashes"]
+    assert undeclared() == [
+        *(f"leaks:{name} is not in TABLE" for name in names),
+        "nameless/<int:number>/ is not in TABLE",
+        "<number> is not in ARGUMENTS",
+    ]
+
+
+def test_a_line_without_a_url_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(access_contract.TABLE, "gone", Open())
+    assert undeclared() == ["gone is in TABLE, but is no URL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "caught"),
+    [
+        ("no_door", Page(), "outsider: GET /projects/apollo/no-door/ shows what is apollo's"),
+        ("no_door", Page(), "outsider: POST /projects/apollo/no-door/ is 200, not [404]"),
+        (
+            "writes_first",
+            Page(write=access_contract.Permission.EDIT_POLICY),
+            "viewer: POST /projects/apollo/writes-first/ changes the database",
+        ),
+        (
+            "any_key",
+            Call({"GET": Scope.USAGE_READ}),
+            "another team's key: GET /api/v1/any-key shows what is apollo's",
+        ),
+        (
+            "any_key",
+            Call({"GET": Scope.USAGE_READ}),
+            "key without the scope: GET /api/v1/any-key is 200, not [403]",
+        ),
+        ("to_everyone", Open(), "visitor: GET /to-everyone/ shows what is apollo's"),
+        ("crashes", Open(), "visitor: GET /api/v1/crashes is 500, not [200, 302]"),
+    ],
+)
+def test_a_leak_is_caught(world: World, leaky: None, name: str, kind: Kind, caught: str) -> None:
+    captures: Any = ("project",) if isinstance(kind, Page) else ()
+    assert caught in violations(Url(f"leaks:{name}", captures), kind, world)
+
+
+def test_a_page_that_is_broken_does_not_pass_as_guarded(world: World, leaky: None) -> None:
+    url = Url("leaks:crashes")
+    assert "owner: GET /api/v1/crashes is 500, not [200]" in owner_can(url, Page(), world)
