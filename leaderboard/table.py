@@ -42,6 +42,7 @@ class Source(msgspec.Struct, frozen=True):
     licence: str
     runs: int
     newest_measured_at: str | None
+    url: str = ""
 
 
 class Estimates(msgspec.Struct, frozen=True):

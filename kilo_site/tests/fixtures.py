@@ -34,6 +34,12 @@ def fast_passwords(settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
+def static_files_on_demand(settings: Settings) -> None:
+    """Look static files up when asked for, instead of listing them all for every test client."""
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True)
 def fresh_store(settings: Settings) -> None:
     """Start every test with an empty store and nothing remembered in memory.
 

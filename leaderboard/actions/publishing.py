@@ -11,6 +11,7 @@ from leaderboard import scorecard
 from leaderboard import table as tables
 from leaderboard.models import CatalogModel, CurrentTable, Price, RoutingTable
 from leaderboard.queries import Figure, prices_on, run_figures
+from leaderboard.sources.formats import FORMATS
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from teams.actions import Actor, announce_change, audit
 
@@ -160,7 +161,14 @@ def credits(figures: Sequence[Figure]) -> tuple[tables.Source, ...]:
         inside = [run for run in runs if (run.source, run.licence) == (name, licence)]
         dates = [run.measured_at for run in inside if run.measured_at]
         newest = max(dates).date().isoformat() if dates else None
+        feed = FORMATS.get(name)
         found.append(
-            tables.Source(name=name, licence=licence, runs=len(inside), newest_measured_at=newest)
+            tables.Source(
+                name=feed.name if feed else name,
+                licence=licence,
+                runs=len(inside),
+                newest_measured_at=newest,
+                url=feed.url if feed else "",
+            )
         )
     return tuple(found)
