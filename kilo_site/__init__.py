@@ -6,6 +6,6 @@ import os
 # for one another make publishing many times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from kilo_site.celery import app as celery_app  # noqa: E402
+from kilo_site.celery import app as celery_app
 
 __all__ = ["celery_app"]

@@ -74,7 +74,9 @@ class SourceSerializer(serializers.Serializer[Any]):
     licence = serializers.CharField(allow_blank=True)
     runs = serializers.IntegerField()
     newest_measured_at = serializers.CharField(allow_null=True)
-    url = serializers.CharField(help_text="Where the feed is published; empty when not known.")
+    url = serializers.CharField(
+        allow_blank=True, help_text="Where the feed is published; empty when not known."
+    )
 
 
 class LeaderboardSerializer(serializers.Serializer[Any]):

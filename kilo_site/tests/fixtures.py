@@ -4,9 +4,6 @@ Alice owns team A with the project ``apollo``; Bob is a viewer there; Charlie is
 team of his own and the project ``borealis``.
 """
 
-import os
-from urllib.parse import urlsplit
-
 import pytest
 from pytest_django import Settings
 
@@ -41,18 +38,11 @@ def static_files_on_demand(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_store(settings: Settings) -> None:
-    """Start every test with an empty store and nothing remembered in memory.
-
-    With real Redis each parallel test process gets a database of its own, emptied here.
-    """
+    """Start every test with an empty store and nothing remembered in memory."""
     get_store.cache_clear()
     live.renew(new_id("test"))
-    if settings.REDIS_URL:
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-        url = urlsplit(settings.REDIS_URL)
-        settings.REDIS_URL = url._replace(path=f"/{worker}").geturl()
-        store = get_store(settings.REDIS_URL)
-        assert isinstance(store, RedisStore)
+    store = get_store(settings.REDIS_URL)
+    if isinstance(store, RedisStore):
         store.client.flushdb()
 
 

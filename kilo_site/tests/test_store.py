@@ -1,6 +1,5 @@
 """The fast store: local memory and Redis keep the same promises."""
 
-
 import pytest
 from pytest_django import Settings
 
