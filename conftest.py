@@ -22,8 +22,8 @@ CHROMIUM_ARGS = [
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot run in this mode, and mark browser tests in the JUnit report."""
-    production = bool(os.environ.get("DATABASE_URL"))
-    left_out = [item for item in items if item.get_closest_marker("production") and not production]
+    other_mode = "embedded" if os.environ.get("DATABASE_URL") else "production"
+    left_out = [item for item in items if item.get_closest_marker(other_mode)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

@@ -89,7 +89,8 @@ def database(url: str) -> dict[str, object]:
             f"DATABASE_URL must begin with postgresql://, not {parts.scheme}://."
             " Leave it unset for the embedded SQLite database."
         )
-    options = dict(parse_qsl(parts.query))
+    # A database that is away must fail a request soon, so that it can be answered from memory.
+    options = {"connect_timeout": "3", **dict(parse_qsl(parts.query))}
     # libpq allows the socket directory as ?host=/path, which urlsplit leaves in the query.
     host = options.pop("host", None) or unquote(parts.hostname or "")
     return {

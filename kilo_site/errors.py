@@ -4,12 +4,13 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from lib.errors import ApiError, error_body
+from lib.errors import ApiError, database_away, error_body
 
 log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ def as_api_error(exception: Exception) -> ApiError | None:
         case drf.APIException():
             code = str(exception.default_code)
             return ApiError(exception.status_code, code, str(exception.detail))
+        case OperationalError() | InterfaceError():
+            return database_away(exception)
         case Http404():
             return ApiError(404, "not_found", "There is nothing here, or it is not yours to see.")
         case PermissionDenied():
@@ -73,6 +76,8 @@ def handle_api_exception(exception: Exception, context: dict[str, Any]) -> Respo
         headers["Retry-After"] = str(int(wait))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == 503:
+        headers["Retry-After"] = "5"
     body = error_body(error, request_id_of(request._request))
     return Response(body, status=error.status, headers=headers)
 

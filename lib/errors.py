@@ -5,6 +5,10 @@
 
 from typing import Any
 
+import structlog
+
+log = structlog.get_logger()
+
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -39,6 +43,14 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.param, self.details = param, details
+
+
+def database_away(cause: Exception) -> ApiError:
+    """Return the 503 of a database that cannot be reached."""
+    log.error("database_unavailable", error=str(cause))
+    return ApiError(
+        503, "database_unavailable", "The database cannot be reached. Send the request again soon."
+    )
 
 
 def error_body(error: ApiError, request_id: str) -> dict[str, Any]:

@@ -7,5 +7,5 @@ from routing.actions.recording import do_record_decisions
 
 @shared_task(name="routing.tasks.record_decisions")
 def record_decisions() -> int:
-    """Bring decisions from the stream into the database; another worker at it means nothing to do."""
+    """Bring decisions from the stream into the database, unless another worker is at it."""
     return do_record_decisions(wait_seconds=0.0)

@@ -10,5 +10,5 @@ urlpatterns: list[URLPattern] = [
     path("sign-in/", views.SignInView.as_view(), name="sign_in"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
     path("projects/<slug:project>/keys/", views.keys, name="keys"),
-    path("projects/<slug:project>/keys/<str:key_id>/revoke/", views.revoke_key, name="revoke_key"),
+    path("projects/<slug:project>/keys/<slug:key_id>/revoke/", views.revoke_key, name="revoke_key"),
 ]

@@ -140,7 +140,8 @@ class DecisionTotalsSerializer(serializers.Serializer[Totals]):
     fallback_rate = serializers.FloatField(allow_null=True)
     estimated_saving_micro_usd = serializers.IntegerField(
         source="saved_micro_usd",
-        help_text="Expected cost of the baseline model minus that of the chosen ones: an estimate.",
+        help_text="What the calls would have cost on the baseline model minus what they did cost:"
+        " an estimate.",
     )
 
 

@@ -5,13 +5,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 
-from kilo_site.urls import (
-    handler400,
-    handler403,
-    handler404,
-    handler500,
-    urlpatterns as site_urlpatterns,
-)
+from kilo_site import urls as site
 from routing.models import Decision
 from teams.access import Access, project_page
 from teams.actions import do_create_project
@@ -19,7 +13,8 @@ from teams.authentication import bearer_token, invalid_key
 from teams.models import Project
 from teams.queries import verify_key
 
-__all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
+handler400, handler403 = site.handler400, site.handler403
+handler404, handler500 = site.handler404, site.handler500
 
 
 @login_required
@@ -64,4 +59,4 @@ leaks = [
     path("api/v1/crashes", crashes, name="crashes"),
     path("nameless/<int:number>/", to_everyone),
 ]
-urlpatterns = [*site_urlpatterns, path("", include((leaks, "leaks"), namespace="leaks"))]
+urlpatterns = [*site.urlpatterns, path("", include((leaks, "leaks"), namespace="leaks"))]

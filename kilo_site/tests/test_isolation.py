@@ -46,7 +46,7 @@ def world(
     borealis_key: str,
     settings: Settings,
 ) -> World:
-    """Something marked of every kind in apollo, an owner, an editor and a viewer, and a published table."""
+    """Something marked of every kind in apollo, three roles to see it, and a published table."""
     publish_table(table_bytes({"lab/small": (0.78, 50_000.0), "lab/large": (0.8, 900_000.0)}))
     catalogue()
     apollo.team.name = f"{MARK} team"

@@ -47,7 +47,7 @@ def test_the_tree_keeps_every_contract(tree: Path) -> None:
 
 
 def test_an_upward_import_between_apps_is_caught(tree: Path) -> None:
-    plant(tree / "lib" / "money.py", "import teams.access")
+    plant(tree / "lib" / "paging.py", "import teams.access")
     assert lint(tree) == {"apps": False, "drawers": True, "pure": True}
 
 

@@ -26,6 +26,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from kilo_site.tests.fixtures import PASSWORD
+from kilo_site.tests.processes import kill_with_children, outlives
 from leaderboard.tests.feeds import METADATA, make_feed
 from teams.models import Project, User
 
@@ -115,23 +116,10 @@ def worker(transactional_db: None, settings: Settings, tmp_path: Path) -> Iterat
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0, log.read_text()
-        assert [child for child in family if runs_on(child)] == [], log.read_text()
+        assert [child for child in family if outlives(child)] == [], log.read_text()
     finally:
         if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-            process.wait()
-
-
-def runs_on(process: psutil.Process) -> bool:
-    """Tell whether a process is still there after a moment. One that ended may wait as a zombie."""
-    deadline = time.monotonic() + 5
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return True
-        time.sleep(0.05)
-    return False
+            kill_with_children(process)
 
 
 @pytest.fixture

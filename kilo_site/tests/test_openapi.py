@@ -15,6 +15,7 @@ from django.urls import get_resolver
 from django.urls.resolvers import URLPattern, URLResolver
 
 from leaderboard.tests.tables import publish_table, table_bytes
+from routing.actions.recording import do_record_decisions
 
 DOCUMENT = Path(settings.BASE_DIR) / "docs" / "openapi.yaml"
 BODY = {"messages": [{"role": "user", "content": "rename getCwd to getCurrentDir in src/shell"}]}
@@ -87,6 +88,7 @@ def test_a_decision_with_evidence_fits_its_description(
     ).json()
     assert answer["candidates"]
     validate(schema, "Routed", answer)
+    do_record_decisions()
     stored = client.get(f"/api/v1/decisions/{answer['id']}", headers=headers).json()
     validate(schema, "DecisionDetail", stored)
 

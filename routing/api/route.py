@@ -8,11 +8,12 @@ import msgspec
 import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from lib.errors import ApiError, error_body
+from lib.errors import ApiError, database_away, error_body
 from routing.actions.routing import Routed, do_route
 from routing.api import shapes
 from routing.engine.outcome import Choice
@@ -34,13 +35,16 @@ def answers_errors(
     def answered(request: HttpRequest) -> HttpResponse:
         try:
             return view(request)
-        except ApiError as error:
+        except (ApiError, OperationalError, InterfaceError) as raised:
+            error = raised if isinstance(raised, ApiError) else database_away(raised)
             body = encode(error_body(error, getattr(request, "request_id", "")))
             response = HttpResponse(body, content_type="application/json", status=error.status)
             if error.status == 401:
                 response["WWW-Authenticate"] = "Bearer"
             if error.status == 405:
                 response["Allow"] = "POST"
+            if error.status == 503:
+                response["Retry-After"] = "5"
             return response
 
     return answered
@@ -96,7 +100,7 @@ def read_body(request: HttpRequest) -> bytes:
             413,
             "body_too_large",
             f"The body is larger than {limit:,} bytes. Send only the system prompt, the first user"
-            " turn and the latest turns, and the size of the whole conversation as 'context_tokens'.",
+            " turn and the latest turns, and the whole conversation's size as 'context_tokens'.",
         ) from error
     except UnreadablePostError as error:
         raise ApiError(400, "body_incomplete", "The body ended early. Send it again.") from error

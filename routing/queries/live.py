@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from leaderboard.queries import current_table
 from leaderboard.table import Table
@@ -21,20 +22,26 @@ from routing.queries.policies import current_policy
 from teams import keys
 from teams.queries import KeyHolder, verify_key
 
+AWAY = (OperationalError, InterfaceError)
 # A change that could not be announced, because the store was away, is noticed after this long.
 MAX_AGE_SECONDS = 60
 
 
 @dataclass
 class Memory:
-    """One generation's keys, policies and table."""
+    """One generation's keys, policies and table, and the generation before to fall back on."""
 
     generation: str
+    previous: "Memory | None" = None
     made_at: float = field(default_factory=time.monotonic)
     holders: dict[str, KeyHolder] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
     table: Table | None = None
     table_loaded: bool = False
+
+    def is_current(self, generation: str) -> bool:
+        """Tell whether this may still be acted on."""
+        return generation == self.generation and time.monotonic() <= self.made_at + MAX_AGE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,13 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     """Return what a request of this key and session stands on; None when the key is not valid.
 
     One trip to the store; the database is asked only for what this generation has not seen yet.
-    Without the store, sessions are not known and changes are noticed within seconds.
+    Without the store, sessions are not known and changes are noticed within seconds. Without the
+    database, the generation before is good enough; django.db's OperationalError or InterfaceError
+    is raised only for what no generation has seen.
     """
     memory = _memory
     digest = keys.digest(token, settings.API_KEY_SECRET)
-    holder = memory.holders.get(digest) or verify_key(token)
+    holder = recall(memory, digest, token)
     if holder is None:
         return None
     key = sessions.key(holder.project_id, session_id) if session_id else ""
@@ -68,28 +77,69 @@ def situation(token: str, session_id: str | None) -> Situation | None:
         generation, state = fetched.generation, fetched.value
     except StoreUnavailable:
         generation, state = f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}", None
-    if generation != memory.generation or time.monotonic() > memory.made_at + MAX_AGE_SECONDS:
+    if not memory.is_current(generation):
         memory = renew(generation)
-        holder = verify_key(token)
+        holder = recall(memory, digest, token)
         if holder is None:
             return None
-    memory.holders[digest] = holder
-    if not memory.table_loaded:
-        memory.table, memory.table_loaded = current_table(), True
-    if holder.project_id not in memory.rules:
-        memory.rules[holder.project_id] = as_rules(current_policy(holder.project_id))
-    session = sessions.decode(state) if session_id else None
-    return Situation(holder, memory.rules[holder.project_id], memory.table, session)
+    return Situation(
+        holder,
+        rules_of(memory, holder.project_id),
+        table_of(memory),
+        sessions.decode(state) if session_id else None,
+    )
 
 
 def renew(generation: str) -> Memory:
     """Start a new generation's memory, once, whichever thread comes first."""
     global _memory
     with _lock:
-        stale = time.monotonic() > _memory.made_at + MAX_AGE_SECONDS
-        if stale or _memory.generation != generation:
-            _memory = Memory(generation)
+        if not _memory.is_current(generation):
+            # One that could load nothing, because the database was away, is no help later either.
+            last = _memory if _memory.table_loaded else _memory.previous
+            _memory = Memory(generation, previous=last)
+            if last is not None:
+                last.previous = None
         return _memory
+
+
+def recall(memory: Memory, digest: str, token: str) -> KeyHolder | None:
+    """Return the holder of a key, None when it is not valid."""
+    holder = memory.holders.get(digest)
+    if holder is None:
+        try:
+            holder = verify_key(token)
+        except AWAY:
+            if memory.previous is None or digest not in memory.previous.holders:
+                raise
+            return memory.previous.holders[digest]
+        if holder is not None:
+            memory.holders[digest] = holder
+    return holder
+
+
+def rules_of(memory: Memory, project_id: int) -> Rules:
+    """Return the rules of a project's policy in force."""
+    if project_id not in memory.rules:
+        try:
+            memory.rules[project_id] = as_rules(current_policy(project_id))
+        except AWAY:
+            if memory.previous is None or project_id not in memory.previous.rules:
+                raise
+            return memory.previous.rules[project_id]
+    return memory.rules[project_id]
+
+
+def table_of(memory: Memory) -> Table | None:
+    """Return the table that routes, None when none is published."""
+    if not memory.table_loaded:
+        try:
+            memory.table, memory.table_loaded = current_table(), True
+        except AWAY:
+            if memory.previous is None:
+                raise
+            return memory.previous.table
+    return memory.table
 
 
 def as_rules(policy: Policy) -> Rules:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
@@ -241,6 +241,24 @@ def test_with_the_store_away_requests_are_answered_and_recorded(
     answer = ask(apollo_key, {**turn(RENAME), "session_id": "s1"}).json()
     assert answer["model"] == "open/cheap"
     assert Decision.objects.get().public_id == answer["id"]
+
+
+def test_with_the_database_away_a_known_key_is_answered_from_memory(
+    apollo_key: str, borealis_key: str, table: str
+) -> None:
+    def away(*args: Any) -> None:
+        raise OperationalError("connection refused")
+
+    known = ask(apollo_key, turn(RENAME), "?dry_run=1").json()
+    live.renew("the next generation, of which nothing is known")
+    with connection.execute_wrapper(away):
+        assert ask(apollo_key, turn(RENAME), "?dry_run=1").json() == known
+        response = ask(borealis_key, turn(RENAME), "?dry_run=1")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "5"
+    assert response.json()["error"]["code"] == "database_unavailable"
+    live.renew("and the one after")
+    assert ask(borealis_key, turn(RENAME), "?dry_run=1").status_code == 200
 
 
 # Who may ask

@@ -1,10 +1,13 @@
 """Serve the site from this machine alone: SQLite, tasks in process, nothing else needed."""
 
 import json
+import os
+import signal
 import socket
 from typing import Any
 
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.management.base import BaseCommand, CommandError
 from granian import Granian
 from granian.constants import Interfaces
@@ -42,7 +45,9 @@ class Command(BaseCommand):
             blocking_threads=2,
             log_level=LogLevels.warning,
         )
-        server.serve()
+        # A closed terminal means stop; Granian would take it for "reload".
+        server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
+        server.serve(target_loader=load_application, wrap_loader=False)
         self.stdout.write("Stopped. The data is kept; start again with: make run")
 
     def welcome(self, port: int, credentials: Credentials | None) -> None:
@@ -64,6 +69,18 @@ class Command(BaseCommand):
             )
         self.stdout.write("  Ctrl-C stops it.\n")
         self.stdout.flush()
+
+
+def load_application() -> WSGIHandler:
+    """Load the site in the server's worker, whose process group is then its own.
+
+    Ctrl-C reaches the whole group of the server, which ends its worker by another signal at once.
+    A worker that gets both can block for ever.
+    """
+    os.setpgrp()
+    from kilo_site.wsgi import application
+
+    return application
 
 
 def refuse_taken_port(port: int) -> None:
