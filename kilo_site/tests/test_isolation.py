@@ -66,11 +66,17 @@ def world(
     members: dict[str, User] = {Role.OWNER: alice, Role.VIEWER: bob}
     members[Role.EDITOR] = User.objects.create_user("editor@example.org", PASSWORD)
     do_add_member(apollo.team, members[Role.EDITOR], Role.EDITOR, actor=SETUP)
-    made: dict[frozenset[Scope], str] = {}
-    for scope in Scope:
-        for scopes in (frozenset({scope}), frozenset(Scope) - {scope}, frozenset(Scope)):
-            if scopes not in made:
-                made[scopes] = do_create_key(apollo, f"{MARK} scopes", scopes, actor=SETUP)[1]
+    every = frozenset(Scope)
+    used = {
+        scope for kind in TABLE.values() if isinstance(kind, Call) for scope in kind.scopes.values()
+    }
+    kinds_of_key = (
+        {every} | {frozenset({scope}) for scope in used} | {every - {scope} for scope in used}
+    )
+    made = {
+        scopes: do_create_key(apollo, f"{MARK} scopes", scopes, actor=SETUP)[1]
+        for scopes in kinds_of_key
+    }
     return World(apollo, borealis, decision, key, members, charlie, borealis_key, made.__getitem__)
 
 

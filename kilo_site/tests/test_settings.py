@@ -128,7 +128,9 @@ def test_a_database_url_is_taken_apart() -> None:
         "HOST": "db.example",
         "PORT": "5433",
     }
-    assert database["OPTIONS"] == {"sslmode": "require"}
+    assert database["OPTIONS"] == {"sslmode": "require", "connect_timeout": "3"}
+    patient = env.database("postgres://db/site?connect_timeout=30")
+    assert patient["OPTIONS"] == {"connect_timeout": "30"}
     assert env.database("postgres:///site?host=/run/postgresql")["HOST"] == "/run/postgresql"
     with pytest.raises(ImproperlyConfigured, match=r"not mysql://.*Leave it unset"):
         env.database("mysql://db/site")
