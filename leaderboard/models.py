@@ -2,11 +2,13 @@
 
 from typing import ClassVar
 
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from lib.taxonomy import DIFFICULTIES, ROUTES
+from teams.models import Team
 
 ROUTE_CHOICES = [(route, route) for route in ROUTES]
 DIFFICULTY_CHOICES = [(name, name) for name in DIFFICULTIES]
@@ -90,6 +92,14 @@ class Run(models.Model):
     report of the same run supersedes the earlier one, which stays as history.
     """
 
+    team = models.ForeignKey(
+        Team,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="runs",
+        help_text="Whose own results these are; empty for public ones.",
+    )
     benchmark = models.ForeignKey(Benchmark, models.PROTECT, related_name="runs")
     model = models.ForeignKey(CatalogModel, models.PROTECT, related_name="runs")
     source = models.CharField(max_length=40, help_text="The feed's format, e.g. openhands-index.")
@@ -98,20 +108,33 @@ class Run(models.Model):
     harness_version = models.CharField(max_length=40, blank=True)
     origin = models.CharField(max_length=300, help_text="File or URL within the feed.")
     licence = models.CharField(max_length=60, blank=True)
+    url = models.CharField(
+        max_length=500,
+        blank=True,
+        validators=[URLValidator(["http", "https"])],
+        help_text="Where the run can be looked at.",
+    )
+    command = models.CharField(max_length=500, blank=True, help_text="What reproduces it.")
     content_hash = models.CharField(max_length=64)
     is_aggregate = models.BooleanField(default=False)
     mean_latency_ms = models.PositiveBigIntegerField(null=True, blank=True)
     measured_at = models.DateTimeField(null=True, blank=True)
     ingested_at = models.DateTimeField(default=timezone.now)
     superseded_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["source", "harness", "feed_model_name", "benchmark"],
-                condition=Q(superseded_at=None),
-                name="one_live_run",
-            )
+                condition=Q(superseded_at=None, withdrawn_at=None, team=None),
+                name="one_live_public_run",
+            ),
+            models.UniqueConstraint(
+                fields=["team", "source", "harness", "feed_model_name", "benchmark"],
+                condition=Q(superseded_at=None, withdrawn_at=None, team__isnull=False),
+                name="one_live_run_of_a_team",
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["model", "benchmark"])]
 
@@ -120,29 +143,38 @@ class Run(models.Model):
 
 
 class TaskResult(models.Model):
-    """What became of one task in one run. Missing stays missing: null is never zero."""
+    """What became of one trial of one task in one run. Missing stays missing: null is never zero.
+
+    `score` is 1 for solved, 0 for not, between for benchmarks that grade. `input_tokens` includes
+    the cached ones, as feeds count them.
+    """
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="task_results")
     task = models.CharField(max_length=200)
-    passed = models.BooleanField(null=True)
+    trial = models.PositiveSmallIntegerField(default=1)
+    score = models.FloatField(null=True)
     cost_micro_usd = models.BigIntegerField(null=True)
+    input_tokens = models.BigIntegerField(null=True)
+    cache_read_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    latency_ms = models.BigIntegerField(null=True)
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["run", "task"], name="one_result_per_task")
+            models.UniqueConstraint(fields=["run", "task", "trial"], name="one_result_per_trial")
         ]
 
     def __str__(self) -> str:
-        return f"{self.task}: {self.passed}"
+        return f"{self.task}: {self.score}"
 
 
 class RunFigure(models.Model):
-    """The counts of an aggregate run in one difficulty third."""
+    """The counts of an aggregate run in one difficulty third, or over all of them (empty)."""
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="figures")
-    difficulty = models.CharField(max_length=10, choices=DIFFICULTY_CHOICES)
+    difficulty = models.CharField(max_length=10, choices=DIFFICULTY_CHOICES, blank=True)
     n = models.PositiveIntegerField(help_text="Tasks with a known outcome.")
-    passed = models.PositiveIntegerField()
+    passed = models.FloatField(help_text="Sum of the tasks' scores.")
     n_cost = models.PositiveIntegerField(help_text="Tasks with a known cost.")
     cost_micro_usd = models.BigIntegerField(help_text="Sum of the known costs.")
     cost_cv = models.FloatField(help_text="Coefficient of variation of cost over tasks.")

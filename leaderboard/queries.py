@@ -2,16 +2,17 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
-import numpy as np
+from django.db.models import Q
 
+from leaderboard import figures
 from leaderboard import table as tables
 from leaderboard.models import CurrentTable, Price, RoutingTable, Run, RunFigure, TaskResult
-from lib.taxonomy import DIFFICULTIES
+
+LIVE = Q(superseded_at=None, withdrawn_at=None)
 
 
 @dataclass(frozen=True)
@@ -21,84 +22,64 @@ class Figure:
     run: Run
     difficulty: str
     n: int
-    passed: int
+    passed: float
     n_cost: int
     cost_micro_usd: int
     cost_cv: float
 
 
-class Row(NamedTuple):
-    """One task result with a known outcome or cost."""
+def live_runs(team_id: int | None = None) -> list[Run]:
+    """Return the runs that count: the newest report of each, neither superseded nor withdrawn.
 
-    task: str
-    passed: bool | None
-    cost_micro_usd: int | None
-
-
-def live_runs() -> list[Run]:
-    """Return the runs that count: the newest report of each."""
+    Public runs, and with a team also that team's own.
+    """
     return list(
-        Run.objects.filter(superseded_at=None)
+        Run.objects.filter(LIVE, Q(team=None) | Q(team_id=team_id))
         .select_related("model", "benchmark")
-        .order_by("benchmark__slug", "model__model_id", "harness", "feed_model_name", "source")
+        .order_by(
+            "benchmark__slug", "model__model_id", "harness", "feed_model_name", "source", "pk"
+        )
     )
 
 
-def run_figures() -> Iterator[Figure]:
-    """Yield the figures of every live run: detailed ones counted, aggregate ones as reported."""
-    runs = live_runs()
-    results: dict[int, list[Row]] = defaultdict(list)
-    columns = ("run_id", "task", "passed", "cost_micro_usd")
-    for run_id, *row in TaskResult.objects.filter(run__superseded_at=None).values_list(*columns):
-        results[run_id].append(Row(*row))
-    thirds = difficulty_thirds(runs, results)
+def run_figures(team_id: int | None = None) -> Iterator[Figure]:
+    """Yield the figures of every live run, detailed ones counted here, aggregate ones as reported.
+
+    With a team, its own runs are included. Difficulty thirds always come from the public runs
+    where there are any, so that a team's figures can be compared with the board's.
+    """
+    runs = live_runs(team_id)
+    results: dict[int, list[figures.Result]] = defaultdict(list)
+    rows = TaskResult.objects.filter(run__in=[run.pk for run in runs]).order_by("pk")
+    columns = ("run_id", "task", "score", "cost_micro_usd")
+    for run_id, task, score, cost in rows.values_list(*columns).iterator():
+        results[run_id].append(figures.Result(task, score, cost))
+    tasks = {run_id: figures.by_task(found) for run_id, found in results.items()}
+    thirds = difficulty_thirds(runs, tasks)
     reported: dict[int, list[RunFigure]] = defaultdict(list)
-    for figure in RunFigure.objects.filter(run__superseded_at=None).order_by("pk"):
+    for figure in RunFigure.objects.filter(run__in=[run.pk for run in runs]).order_by("pk"):
         reported[figure.run_id].append(figure)
     for run in runs:
         if run.is_aggregate:
             yield from (as_reported(run, figure) for figure in reported[run.pk])
         else:
-            yield from count(run, results[run.pk], thirds[run.benchmark_id])
+            counted = figures.count(tasks.get(run.pk, {}), thirds[run.benchmark_id])
+            yield from (Figure(run, *counts) for counts in counted)
 
 
 def difficulty_thirds(
-    runs: Iterable[Run], results: dict[int, list[Row]]
+    runs: Iterable[Run], tasks: Mapping[int, Mapping[str, figures.Result]]
 ) -> dict[int, dict[str, str]]:
-    """Put each benchmark's tasks into thirds by the share of runs that solved them.
-
-    Returns difficulty by task, by benchmark id. The easiest third is ``low``. Ties are broken by
-    the task's name, so that the same results always give the same thirds.
-    """
-    outcomes: dict[int, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    """Return each benchmark's difficulty by task; see `figures.thirds`."""
+    public: dict[int, list[Mapping[str, figures.Result]]] = defaultdict(list)
+    own: dict[int, list[Mapping[str, figures.Result]]] = defaultdict(list)
     for run in runs:
-        for row in results.get(run.pk, ()):
-            if row.passed is not None:
-                outcomes[run.benchmark_id][row.task].append(row.passed)
-    thirds: dict[int, dict[str, str]] = defaultdict(dict)
-    for benchmark_id, tasks in outcomes.items():
-        ordered = sorted(tasks, key=lambda task: (-sum(tasks[task]) / len(tasks[task]), task))
-        for place, task in enumerate(ordered):
-            thirds[benchmark_id][task] = DIFFICULTIES[place * 3 // len(ordered)]
-    return thirds
-
-
-def count(run: Run, rows: list[Row], thirds: dict[str, str]) -> Iterator[Figure]:
-    """Yield the figures of a detailed run.
-
-    A cost of exactly zero counts as unknown: a model with a price did not solve a task for nothing,
-    so the feed's meter was not running.
-    """
-    for difficulty in DIFFICULTIES:
-        inside = [row for row in rows if thirds.get(row.task) == difficulty]
-        known = [row.passed for row in inside if row.passed is not None]
-        costs = [row.cost_micro_usd for row in inside if row.cost_micro_usd]
-        if known or costs:
-            mean = sum(costs) / len(costs) if costs else 0.0
-            spread = float(np.std(costs, ddof=1)) / mean if len(costs) > 1 else 0.0
-            yield Figure(
-                run, difficulty, len(known), sum(known), len(costs), sum(costs), round(spread, 6)
-            )
+        if run.pk in tasks:
+            (public if run.team_id is None else own)[run.benchmark_id].append(tasks[run.pk])
+    return {
+        benchmark: figures.thirds(public[benchmark] or own[benchmark])
+        for benchmark in public.keys() | own.keys()
+    }
 
 
 def as_reported(run: Run, figure: RunFigure) -> Figure:

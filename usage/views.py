@@ -15,9 +15,10 @@ from django.views.decorators.http import require_safe
 from lib import taxonomy
 from lib.errors import ApiError
 from lib.paging import page_of
+from routing.actions.recording import do_find_decision
 from routing.engine.explain import REASONS
 from routing.models import Decision
-from routing.queries.decisions import FILTERS, decisions_of, find_decision
+from routing.queries.decisions import FILTERS, decisions_of
 from routing.queries.policies import current_policy
 from teams.access import Access, project_page
 from usage import queries
@@ -191,7 +192,7 @@ def decision_page(rows: QuerySet[Decision], cursor: str) -> tuple[list[Decision]
 @require_safe
 def decision(request: HttpRequest, access: Access, decision_id: str) -> HttpResponse:
     """One decision with its evidence and what was reported for it."""
-    found = find_decision(access.project.pk, decision_id)
+    found = do_find_decision(access.project.pk, decision_id)
     if found is None:
         raise Http404
     evidence = found.evidence

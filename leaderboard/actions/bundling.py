@@ -48,7 +48,7 @@ class Counts(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """One difficulty third; see `leaderboard.models.RunFigure` for the fields."""
 
     n: Count
-    passed: Count
+    passed: Annotated[float, msgspec.Meta(ge=0)]
     n_cost: Count
     cost_micro_usd: Count
     cost_cv: Annotated[float, msgspec.Meta(ge=0)]

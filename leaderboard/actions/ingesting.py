@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from leaderboard.actions.cataloguing import ADMIN, ALWAYS, PACKAGE, write_benchmarks
 from leaderboard.aliases import UNLISTED, catalogue_id
-from leaderboard.models import Benchmark, CatalogModel, Price, Run, TaskResult
+from leaderboard.models import Benchmark, CatalogModel, Price, Run, RunFigure, TaskResult
 from leaderboard.sources import FeedModel, FeedPrice, ParsedRun, Rejection, Source
 from leaderboard.sources.formats import FORMATS
 from teams.actions import Actor, audit
@@ -78,7 +78,10 @@ def do_ingest(
             report.rejections.append(item)
             continue
         key = (item.harness, item.model.name, item.benchmark)
-        if key in met:
+        if item.benchmark not in benchmarks:
+            reason = f"unknown benchmark {item.benchmark}: give it a route in the admin first"
+            report.rejections.append(Rejection(item.origin, "", reason))
+        elif key in met:
             reason = f"reports the same model, harness and benchmark as {met[key]}, which is kept"
             report.rejections.append(Rejection(item.origin, "", reason))
         else:
@@ -165,19 +168,13 @@ def write_run(
         content_hash=digest,
         mean_latency_ms=run.mean_latency_ms,
         measured_at=run.measured_at,
+        url=run.url,
+        command=run.command,
+        is_aggregate=not run.tasks,
     )
-    TaskResult.objects.bulk_create(
-        (
-            TaskResult(
-                run=written,
-                task=task.task,
-                passed=task.passed,
-                cost_micro_usd=task.cost_micro_usd,
-            )
-            for task in run.tasks
-        ),
-        batch_size=BATCH,
-    )
+    rows = (TaskResult(run=written, **vars(task)) for task in run.tasks)
+    TaskResult.objects.bulk_create(rows, batch_size=BATCH)
+    RunFigure.objects.bulk_create(RunFigure(run=written, **vars(one)) for one in run.figures)
 
 
 def content_hash(run: ParsedRun, model_id: str) -> str:

@@ -24,7 +24,7 @@ class Observation:
     route: str
     difficulty: str
     n: int
-    passed: int
+    passed: float
     n_cost: int
     cost_micro_usd: int
     cost_cv: float

@@ -37,16 +37,37 @@ class FeedModel:
 
 @dataclass(frozen=True)
 class ParsedTask:
-    """One task's outcome and cost. None: the feed does not know it."""
+    """One trial of one task; see `leaderboard.models.TaskResult`. None: the feed is silent."""
 
     task: str
-    passed: bool | None
+    score: float | None
     cost_micro_usd: int | None
+    trial: int = 1
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    output_tokens: int | None = None
+    latency_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class ParsedFigure:
+    """Counts of a run that comes without its tasks, as `leaderboard.models.RunFigure`."""
+
+    n: int
+    passed: float
+    n_cost: int = 0
+    cost_micro_usd: int = 0
+    cost_cv: float = 0.0
+    difficulty: str = ""
 
 
 @dataclass(frozen=True)
 class ParsedRun:
-    """One model in one harness over one benchmark. `origin` is the file or URL within the feed."""
+    """One model in one harness over one benchmark: tasks, or figures where there are no tasks.
+
+    `origin` is the file or URL within the feed, `url` where a person can look at the run, `command`
+    what reproduces it.
+    """
 
     benchmark: str
     model: FeedModel
@@ -55,7 +76,10 @@ class ParsedRun:
     origin: str
     mean_latency_ms: int | None
     measured_at: dt.datetime | None
-    tasks: tuple[ParsedTask, ...]
+    tasks: tuple[ParsedTask, ...] = ()
+    figures: tuple[ParsedFigure, ...] = ()
+    url: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)

@@ -291,7 +291,8 @@ def parse_task(name: str, row: Any) -> ParsedTask:
     passed = row["resolved"]
     if passed is not None and not isinstance(passed, bool):
         raise BadValue(f"resolved is {short(passed)}, not true, false or null")
-    return ParsedTask(name, passed, dollars(row["cost"], "cost", MAX_TASK_USD))
+    score = None if passed is None else float(passed)
+    return ParsedTask(name, score, dollars(row["cost"], "cost", MAX_TASK_USD))
 
 
 def dollars(value: Any, key: str, most: float) -> int | None:

@@ -44,7 +44,7 @@ def test_a_run_lands_with_missing_kept_as_missing(tmp_path: Path) -> None:
     assert (run.model.model_id, run.feed_model_name) == ("openai/gpt-5.4", "GPT-5.4")
     assert run.benchmark.route == "debugging/bug_fixing"
     assert (run.mean_latency_ms, run.is_aggregate) == (529_500, False)
-    results = TaskResult.objects.order_by("task").values_list("task", "passed", "cost_micro_usd")
+    results = TaskResult.objects.order_by("task").values_list("task", "score", "cost_micro_usd")
     assert list(results) == [
         ("django-1", True, 250_000),
         ("django-2", False, 1_261_648),
@@ -224,7 +224,7 @@ def test_the_real_index_lands_whole(data_dir: Path) -> None:
 
     assert report.rejections == []
     assert (report.runs_added, report.tasks) == (170, 20_134)
-    assert TaskResult.objects.filter(passed=None).count() == 230
+    assert TaskResult.objects.filter(score=None).count() == 230
     assert TaskResult.objects.filter(cost_micro_usd=None).count() == 252
     models = CatalogModel.objects.filter(runs__isnull=False).distinct()
     assert models.count() == 34

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from lib.store import RedisStore, StoreUnavailable, get_store
 from routing.models import Decision
+from routing.queries.decisions import find_decision
 
 log = structlog.get_logger()
 BATCH = 1000
@@ -93,6 +94,18 @@ def do_record_decisions(wait_seconds: float = 2.0) -> int:
             store.forget_events([entry for entry, _ in entries])
             recorded += len(entries)
     return recorded
+
+
+def do_find_decision(project_id: int, public_id: str) -> Decision | None:
+    """Return one of the project's decisions, bringing it in from the stream if it waits there."""
+    found = find_decision(project_id, public_id)
+    if found is None and public_id.startswith("dec_"):
+        try:
+            do_record_decisions(wait_seconds=0.5)
+        except StoreUnavailable as away:
+            log.warning("store_unavailable", error=str(away))
+        found = find_decision(project_id, public_id)
+    return found
 
 
 def readable(store: RedisStore, events: Iterable[bytes]) -> list[DecisionEvent]:

@@ -16,8 +16,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from lib.paging import page_of, read_limit
+from routing.actions.recording import do_find_decision
 from routing.models import Decision
-from routing.queries.decisions import FILTERS, decisions_of, find_decision
+from routing.queries.decisions import FILTERS, decisions_of
 from teams.keys import Scope
 from teams.queries import KeyHolder
 
@@ -159,7 +160,7 @@ class DecisionView(APIView):
     def get(self, request: Request, decision_id: str) -> Response:
         """Read a decision with its evidence."""
         holder = cast(KeyHolder, request.auth)
-        decision = find_decision(holder.project_id, decision_id)
+        decision = do_find_decision(holder.project_id, decision_id)
         if decision is None:
             raise Http404
         return Response(DecisionDetailSerializer(decision).data)

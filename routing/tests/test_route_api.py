@@ -222,6 +222,17 @@ def test_with_redis_a_warm_recorded_request_asks_the_database_nothing(
 
 
 @pytest.mark.production
+def test_a_decision_can_be_read_before_a_worker_has_recorded_it(
+    apollo_key: str, table: str
+) -> None:
+    answer = ask(apollo_key, turn(RENAME)).json()
+    headers = {"Authorization": f"Bearer {apollo_key}"}
+    response = Client().get(f"/api/v1/decisions/{answer['id']}", headers=headers)
+    assert response.status_code == 200
+    assert response.json()["model"] == answer["model"]
+
+
+@pytest.mark.production
 def test_what_cannot_be_recorded_is_set_aside_and_the_rest_lands(
     apollo_key: str, table: str, settings: Any
 ) -> None:
