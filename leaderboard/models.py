@@ -7,11 +7,27 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from lib.ids import new_id
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from teams.models import Team
 
 ROUTE_CHOICES = [(route, route) for route in ROUTES]
 DIFFICULTY_CHOICES = [(name, name) for name in DIFFICULTIES]
+
+
+def new_feed_id() -> str:
+    """Return the public id of a new feed."""
+    return new_id("feed")
+
+
+def new_ingestion_id() -> str:
+    """Return the public id of a new ingestion."""
+    return new_id("ing")
+
+
+def new_run_id() -> str:
+    """Return the public id of a new run."""
+    return new_id("run")
 
 
 class CatalogModel(models.Model):
@@ -92,6 +108,10 @@ class Run(models.Model):
     report of the same run supersedes the earlier one, which stays as history.
     """
 
+    public_id = models.CharField(max_length=40, unique=True, default=new_run_id, editable=False)
+    ingestion = models.ForeignKey(
+        "Ingestion", models.SET_NULL, null=True, blank=True, related_name="runs"
+    )
     team = models.ForeignKey(
         Team,
         models.CASCADE,
@@ -122,6 +142,7 @@ class Run(models.Model):
     ingested_at = models.DateTimeField(default=timezone.now)
     superseded_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_by = models.CharField(max_length=254, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -188,12 +209,26 @@ class RunFigure(models.Model):
         return f"{self.run_id} {self.difficulty}: {self.passed}/{self.n}"
 
 
+PUBLIC = "public"
+
+
+def scope_of(team: Team | None) -> str:
+    """Return whose table it is: ``public``, or ``team:<slug>`` with a team's own results."""
+    return f"team:{team.slug}" if team else PUBLIC
+
+
 class RoutingTable(models.Model):
-    """An immutable snapshot of all scorecard cells. `version` is its content hash, shortened."""
+    """An immutable snapshot of all scorecard cells. `version` is its content hash, shortened.
+
+    The public table is made from public runs; a team that has results of its own also has tables
+    that count them, which route only for that team. The scope is part of the content.
+    """
 
     version = models.CharField(max_length=40, unique=True)
     content_hash = models.CharField(max_length=64, unique=True)
     content = models.BinaryField(help_text="Canonical JSON; the hash is over these bytes.")
+    scope = models.CharField(max_length=60, default=PUBLIC, db_index=True)
+    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="routing_tables")
     published_at = models.DateTimeField(default=timezone.now)
     published_by = models.CharField(max_length=254)
 
@@ -205,15 +240,94 @@ class RoutingTable(models.Model):
 
 
 class CurrentTable(models.Model):
-    """The one pointer to the table that routes. Moving it is publishing."""
+    """The one pointer of a scope to the table that routes. Moving it is publishing."""
 
+    scope = models.CharField(max_length=60, unique=True, default=PUBLIC)
+    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="+")
     table = models.ForeignKey(RoutingTable, models.PROTECT, related_name="+")
     moved_at = models.DateTimeField(default=timezone.now)
 
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(pk=1), name="one_current_table")
-        ]
-
     def __str__(self) -> str:
         return str(self.table)
+
+
+class Feed(models.Model):
+    """A source of results that is read again and again. Public: only operators manage feeds."""
+
+    public_id = models.CharField(max_length=40, unique=True, default=new_feed_id, editable=False)
+    name = models.CharField(max_length=100)
+    format = models.CharField(max_length=40)
+    location = models.CharField(max_length=500, help_text="A path on the server, or a URL.")
+    interval_minutes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How often to read it; empty: only when asked to."
+    )
+    allow_private_address = models.BooleanField(
+        default=False, help_text="Let the URL point into this server's own network."
+    )
+    is_enabled = models.BooleanField(default=True)
+    etag = models.CharField(max_length=200, blank=True)
+    last_modified = models.CharField(max_length=60, blank=True)
+    content_hash = models.CharField(max_length=64, blank=True)
+    next_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0, help_text="Failed readings in a row.")
+    created_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IngestionState(models.TextChoices):
+    """How far a reading has come."""
+
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    UNCHANGED = "unchanged", "Unchanged"
+    FAILED = "failed", "Failed"
+
+
+class Ingestion(models.Model):
+    """One reading of a feed or a submission, with progress that a person can watch."""
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=new_ingestion_id, editable=False
+    )
+    feed = models.ForeignKey(Feed, models.SET_NULL, null=True, related_name="ingestions")
+    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="ingestions")
+    format = models.CharField(max_length=40)
+    location = models.CharField(max_length=500)
+    actor = models.CharField(max_length=254)
+    state = models.CharField(
+        max_length=10, choices=IngestionState, default=IngestionState.QUEUED, db_index=True
+    )
+    requested_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    runs_expected = models.PositiveIntegerField(default=0)
+    runs_done = models.PositiveIntegerField(default=0)
+    rows_read = models.PositiveBigIntegerField(default=0)
+    rows_accepted = models.PositiveBigIntegerField(default=0)
+    rows_rejected = models.PositiveBigIntegerField(default=0)
+    error = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.public_id}: {self.state}"
+
+
+class RejectedRow(models.Model):
+    """Something that an ingestion could not use, by file, row and reason."""
+
+    ingestion = models.ForeignKey(Ingestion, models.CASCADE, related_name="rejected")
+    file = models.CharField(max_length=300)
+    row = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=500)
+
+    def __str__(self) -> str:
+        return f"{self.file} [{self.row}]: {self.reason}"

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from leaderboard import figures
 from leaderboard import table as tables
-from leaderboard.models import CurrentTable, Price, RoutingTable, Run, RunFigure, TaskResult
+from leaderboard.models import PUBLIC, CurrentTable, Price, RoutingTable, Run, RunFigure, TaskResult
 
 LIVE = Q(superseded_at=None, withdrawn_at=None)
 
@@ -103,7 +103,9 @@ def prices_on(day: dt.date) -> dict[int, Price]:
 
 def current_version() -> str | None:
     """Return the version of the table that routes, or None before the first is published."""
-    return CurrentTable.objects.values_list("table__version", flat=True).first()
+    return (
+        CurrentTable.objects.filter(scope=PUBLIC).values_list("table__version", flat=True).first()
+    )
 
 
 def current_table() -> tables.Table | None:
@@ -120,4 +122,8 @@ def load_table(version: str) -> tables.Table:
 
 def published_at() -> dt.datetime | None:
     """Return when the current table was published."""
-    return CurrentTable.objects.values_list("table__published_at", flat=True).first()
+    return (
+        CurrentTable.objects.filter(scope=PUBLIC)
+        .values_list("table__published_at", flat=True)
+        .first()
+    )

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from leaderboard import scorecard
 from leaderboard import table as tables
-from leaderboard.models import CatalogModel, CurrentTable, Price, RoutingTable
+from leaderboard.models import PUBLIC, CatalogModel, CurrentTable, Price, RoutingTable
 from leaderboard.queries import Figure, prices_on, run_figures
 from leaderboard.sources.formats import FORMATS
 from lib.taxonomy import DIFFICULTIES, ROUTES
@@ -41,9 +41,10 @@ def do_publish(*, actor: Actor, day: dt.date | None = None) -> tuple[RoutingTabl
                 "published_by": actor.public_id,
             },
         )
-        before = CurrentTable.objects.select_for_update().select_related("table").first()
+        pointers = CurrentTable.objects.select_for_update().select_related("table")
+        before = pointers.filter(scope=PUBLIC).first()
         CurrentTable.objects.update_or_create(
-            pk=1, defaults={"table": table, "moved_at": timezone.now()}
+            scope=PUBLIC, defaults={"table": table, "moved_at": timezone.now()}
         )
         audit(
             actor, "table.published", table.version, before=before.table.version if before else None

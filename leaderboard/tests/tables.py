@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.models import CurrentTable, RoutingTable
+from leaderboard.models import PUBLIC, CurrentTable, RoutingTable
 from leaderboard.table import (
     FORMAT,
     Estimates,
@@ -118,5 +118,5 @@ def publish_table(data: bytes) -> RoutingTable:
         content_hash=hash_hex,
         defaults={"version": version_of(hash_hex), "content": data, "published_by": "test"},
     )
-    CurrentTable.objects.update_or_create(pk=1, defaults={"table": table})
+    CurrentTable.objects.update_or_create(scope=PUBLIC, defaults={"table": table})
     return table
