@@ -2,10 +2,13 @@
 
 Accuracy is a binomial mixed model on the logit scale:
 
-    logit p(model m, benchmark b, difficulty d) = gamma_d + beta_bd + a_m + delta_mr + eps_mbd
+    logit p(model m, benchmark b, difficulty d, harness h)
+        = gamma_d + beta_bd + theta_h + a_m + delta_mr + eps_mbdh
 
 gamma_d is the general ease of a difficulty, beta_bd how a benchmark departs from it, a_m the
-ability of the model, delta_mr its own deviation on the route r that the benchmark measures, and
+ability of the model, delta_mr its own deviation on the route r that the benchmark measures, theta_h
+what a harness adds to the reference harness (the one most tasks were run in, and for which the
+estimates are), and
 eps_mbd what is left. All but gamma are normal with mean zero; their variances are estimated from
 the data, and decide how strongly a small cell is drawn towards what the model's other cells say. A
 route that nothing measured is predicted from gamma and a_m alone, with the variance of everything
@@ -32,7 +35,7 @@ import numpy as np
 from leaderboard.scorecard.design import LEVELS, Design, Floats, Ints, Observation
 from leaderboard.scorecard.fitting import fit_accuracy, fit_cost
 from leaderboard.scorecard.prediction import ACCURACY, COST, Estimate, predict
-from lib.taxonomy import DIFFICULTIES, ROUTES
+from lib.taxonomy import DIFFICULTIES, ROUTE_INDEX, ROUTES
 
 __all__ = ["Estimate", "Floats", "Ints", "Observation", "Scorecard", "fit"]
 
@@ -70,13 +73,14 @@ def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -
     outcomes = [o for o in observations if o.n]
     if not outcomes:
         raise ValueError("There are no task outcomes to estimate from.")
-    models = tuple(sorted({o.model for o in observations}))
-    design = Design.of(observations, models)
+    design = Design.of(observations)
+    models = design.models
     counts = np.zeros((len(models), len(ROUTES), LEVELS), dtype=np.int64)
     for o in observations:
-        counts[design.model[o.model], ROUTES.index(o.route), DIFFICULTIES.index(o.difficulty)] += (
-            o.n
-        )
+        # A run reported as a whole is spread over the difficulties it must have had.
+        levels = [DIFFICULTIES.index(o.difficulty)] if o.difficulty else range(LEVELS)
+        for level in levels:
+            counts[design.model[o.model], ROUTE_INDEX[o.route], level] += o.n // len(levels)
     measured = np.flatnonzero(counts.sum(axis=(0, 2)))
 
     costs = [o for o in observations if o.n_cost]

@@ -1,22 +1,27 @@
-"""What was observed, and where each effect of the model stands in the parameter vector."""
+"""What was observed, and the effects that explain it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.taxonomy import DIFFICULTIES
+from lib.taxonomy import DIFFICULTIES, ROUTE_INDEX, ROUTES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 LEVELS = len(DIFFICULTIES)
+# Every model has an ability and a deviation on each route.
+LOCAL = 1 + len(ROUTES)
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Counts of one run in one difficulty third. Costs are micro-USD; see
-    `leaderboard.models.RunFigure`.
+    """Counts of one run in one difficulty third, or over all of them (`difficulty` empty).
+
+    `n` tasks have a known outcome and their scores add up to `passed`; `n_cost` have a known cost,
+    which add up to `cost_micro_usd` and vary by the coefficient of variation `cost_cv`.
     """
 
     model: str
@@ -28,106 +33,121 @@ class Observation:
     n_cost: int
     cost_micro_usd: int
     cost_cv: float
+    harness: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
-    """Where each effect stands in the parameter vector.
+    """Which effects there are, and their places.
 
-    Order: gamma (one per difficulty), price slope, beta (benchmark x difficulty), ability (models),
-    delta (model x route pairs that were measured).
+    The *global* effects are gamma (one per difficulty), the price slope, beta (benchmark x
+    difficulty) and the harnesses other than the reference; the *local* effects of each model are
+    its ability and its deviation on each route.
     """
 
     models: tuple[str, ...]
-    model: dict[str, int]
-    benchmark: dict[str, int]
-    route_of: dict[str, str]
-    tasks: dict[str, int]
-    pair: dict[tuple[str, str], int]
+    model: Mapping[str, int]
+    benchmark: Mapping[str, int]
+    harness: Mapping[str, int]
+    route_of: Mapping[str, str]
+    tasks: Mapping[str, int]
 
     @classmethod
-    def of(cls, observations: Sequence[Observation], models: tuple[str, ...]) -> "Design":
-        """Read the effects off the observations."""
+    def of(cls, observations: Sequence[Observation]) -> "Design":
+        """Read the effects off the observations.
+
+        The reference harness is the one that most tasks were run in: estimates are for it.
+        """
+        models = tuple(sorted({o.model for o in observations}))
         benchmarks = sorted({o.benchmark for o in observations})
-        largest: dict[tuple[str, str], int] = {}
+        ran_in: Counter[str] = Counter()
+        size: Counter[tuple[str, str, str]] = Counter()
         for o in observations:
-            key = (o.benchmark, o.model)
-            largest[key] = largest.get(key, 0) + max(o.n, o.n_cost)
-        tasks = {
-            b: max(size for (name, _), size in largest.items() if name == b) for b in benchmarks
-        }
-        pairs = sorted({(o.model, o.route) for o in observations})
+            ran_in[o.harness] += max(o.n, o.n_cost)
+            size[o.benchmark, o.model, o.harness] += max(o.n, o.n_cost)
+        reference = min(ran_in, key=lambda harness: (-ran_in[harness], harness))
+        others = sorted(harness for harness in ran_in if harness != reference)
         return cls(
             models=models,
-            model={name: index for index, name in enumerate(models)},
-            benchmark={name: index for index, name in enumerate(benchmarks)},
+            model={name: place for place, name in enumerate(models)},
+            benchmark={name: place for place, name in enumerate(benchmarks)},
+            harness={name: place for place, name in enumerate(others)},
             route_of={o.benchmark: o.route for o in observations},
-            tasks=tasks,
-            pair={pair: index for index, pair in enumerate(pairs)},
+            tasks={
+                name: max(count for (benchmark, *_), count in size.items() if benchmark == name)
+                for name in benchmarks
+            },
         )
 
     @property
     def price(self) -> int:
-        """Index of the price slope."""
+        """Place of the price slope among the global effects."""
         return LEVELS
 
-    def beta(self, benchmark: str, level: int) -> int:
-        """Index of a benchmark's ease at a difficulty."""
-        return LEVELS + 1 + self.benchmark[benchmark] * LEVELS + level
-
-    def ability(self, model: str) -> int:
-        """Index of a model's ability."""
-        return LEVELS + 1 + len(self.benchmark) * LEVELS + self.model[model]
-
-    def delta(self, model: str, route: str) -> int | None:
-        """Index of a model's deviation on a route, None when it was not measured there."""
-        index = self.pair.get((model, route))
-        return None if index is None else self.ability(self.models[-1]) + 1 + index
+    @property
+    def betas(self) -> slice:
+        """Places of the benchmarks' eases."""
+        return slice(LEVELS + 1, LEVELS + 1 + len(self.benchmark) * LEVELS)
 
     @property
-    def groups(self) -> dict[str, slice]:
-        """The random effects by the variance they share."""
-        beta = LEVELS + 1
-        ability = beta + len(self.benchmark) * LEVELS
-        delta = ability + len(self.models)
-        return {
-            "beta": slice(beta, ability),
-            "ability": slice(ability, delta),
-            "delta": slice(delta, delta + len(self.pair)),
-        }
+    def harnesses(self) -> slice:
+        """Places of the harnesses."""
+        return slice(self.betas.stop, self.betas.stop + len(self.harness))
 
     @property
     def size(self) -> int:
-        """Number of parameters."""
-        return int(self.groups["delta"].stop)
+        """Number of global effects."""
+        return int(self.harnesses.stop)
 
-    def terms(
-        self, model: str, benchmark: str | None, route: str, level: int, log_price: float
-    ) -> dict[int, float]:
-        """Return the coefficients of one linear predictor, by parameter.
-
-        Without a benchmark it is that of a route that nothing measured.
-        """
-        terms = {level: 1.0, self.price: log_price, self.ability(model): 1.0}
-        if benchmark is not None:
-            terms[self.beta(benchmark, level)] = 1.0
-        delta = self.delta(model, route)
-        if delta is not None:
-            terms[delta] = 1.0
-        return terms
-
-    def matrix(self, observations: Sequence[Observation], log_price: Mapping[str, float]) -> Floats:
-        """Return the design matrix: one row per observation."""
-        x = np.zeros((len(observations), self.size))
-        for row, o in enumerate(observations):
-            level = DIFFICULTIES.index(o.difficulty)
-            price = log_price.get(o.model, 0.0)
-            for column, value in self.terms(o.model, o.benchmark, o.route, level, price).items():
-                x[row, column] = value
-        return x
+    def beta(self, benchmark: str, level: int) -> int:
+        """Place of a benchmark's ease at a difficulty."""
+        return int(self.betas.start) + self.benchmark[benchmark] * LEVELS + level
 
     def shares(self, route: str) -> dict[str, float]:
         """Return a route's benchmarks, each with its share of the route's tasks."""
         inside = [name for name, measured in self.route_of.items() if measured == route]
         total = sum(self.tasks[name] for name in inside)
-        return {name: self.tasks[name] / total for name in inside}
+        return {name: self.tasks[name] / total for name in sorted(inside)}
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Observations as arrays: one row each.
+
+    `mix` tells how a row is spread over the difficulties: all on one, or evenly for a run that was
+    reported as a whole. `at_level` has shape (rows, difficulties, global effects): the row's
+    global part if it were all at that difficulty.
+    """
+
+    observations: Sequence[Observation]
+    model: Ints
+    route: Ints
+    mix: Floats
+    at_level: Floats
+
+    @classmethod
+    def of(
+        cls, observations: Sequence[Observation], design: Design, log_price: Mapping[str, float]
+    ) -> "Rows":
+        """Lay the observations out."""
+        count = len(observations)
+        mix = np.zeros((count, LEVELS))
+        at_level = np.zeros((count, LEVELS, design.size))
+        for row, o in enumerate(observations):
+            mix[row] = [
+                1.0 if o.difficulty == level else 0.0 if o.difficulty else 1 / LEVELS
+                for level in DIFFICULTIES
+            ]
+            at_level[row, :, design.price] = log_price.get(o.model, 0.0)
+            if o.harness in design.harness:
+                at_level[row, :, design.harnesses.start + design.harness[o.harness]] = 1.0
+            for level in range(LEVELS):
+                at_level[row, level, level] = 1.0
+                at_level[row, level, design.beta(o.benchmark, level)] = 1.0
+        return cls(
+            observations=observations,
+            model=np.array([design.model[o.model] for o in observations], dtype=np.int64),
+            route=np.array([1 + ROUTE_INDEX[o.route] for o in observations], dtype=np.int64),
+            mix=mix,
+            at_level=at_level,
+        )

@@ -1,11 +1,16 @@
-"""Estimates the effects and their variances: the binomial model and the log-normal one."""
+"""Estimates the effects and their variances: the binomial model and the log-normal one.
+
+Each model's local effects meet other models' only through the global ones, so the mixed model
+equations are solved by eliminating the local blocks first (Schur complement): the work grows with
+the number of models, not with its cube.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from leaderboard.scorecard.design import LEVELS, Design, Floats, Observation
+from leaderboard.scorecard.design import LEVELS, LOCAL, Design, Floats, Observation, Rows
 
 # Weak priors of gamma, mean and variance, for when next to nothing was measured: any accuracy is
 # possible, and a task of coding work costs some tenths of a dollar, give or take a factor of seven.
@@ -13,55 +18,80 @@ ACCURACY_LEVEL = (0.0, 25.0)
 COST_LEVEL = (12.6, 4.0)
 # The elasticity of cost to list price is near one: prior N(1, 0.3^2).
 PRICE_ELASTICITY, PRICE_ELASTICITY_VARIANCE = 1.0, 0.09
+# There are too few harnesses to estimate how much they differ: by a factor of 1.6 in the odds, or
+# in cost, give or take.
+HARNESS_VARIANCE = 0.25
 # A variance estimated as zero would never grow again under EM.
 MIN_VARIANCE = 1e-4
 EM_STEPS = 80
-# The empirical spread of three tasks says little: cell costs are never believed to better than
-# this.
+# The empirical spread of three tasks says little: costs are never believed to better than this.
 MIN_COST_CV = 0.3
 
 
 @dataclass(eq=False)
 class Fit:
-    """A fitted model: coefficients, covariance and variances, and what was observed.
+    """A fitted model: effects with their covariances, variances, and what was observed.
 
-    `response` is each observation on the scale of the linear predictor, `noise` its variance.
+    `ease` are the global effects, `own` the local ones (models, LOCAL). `response` is each
+    observation on the scale of the linear predictor, `noise` its variance.
     """
 
     design: Design
-    level: tuple[float, float]
-    observations: Sequence[Observation]
+    rows: Rows
     log_price: Mapping[str, float]
-    coefficients: Floats
-    covariance: Floats
-    variances: dict[str, float]
+    level: tuple[float, float]
+    ease: Floats
+    own: Floats
+    ease_covariance: Floats = field(default_factory=lambda: np.zeros(0))
+    own_covariance: Floats = field(default_factory=lambda: np.zeros(0))
+    cross_covariance: Floats = field(default_factory=lambda: np.zeros(0))
     response: Floats = field(default_factory=lambda: np.zeros(0))
     noise: Floats = field(default_factory=lambda: np.zeros(0))
+    variances: dict[str, float] = field(
+        default_factory=lambda: {"beta": 0.5, "ability": 0.5, "delta": 0.5, "residual": 0.1}
+    )
+
+    @classmethod
+    def begin(
+        cls,
+        observations: Sequence[Observation],
+        design: Design,
+        log_price: Mapping[str, float],
+        level: tuple[float, float],
+    ) -> "Fit":
+        """Return a model of which nothing is known yet."""
+        ease = np.zeros(design.size)
+        ease[:LEVELS] = level[0]
+        own = np.zeros((len(design.models), LOCAL))
+        return cls(design, Rows.of(observations, design, log_price), log_price, level, ease, own)
+
+    def predictors(self) -> Floats:
+        """Return each row's linear predictor at each difficulty, without its own residual."""
+        rows = self.rows
+        local = self.own[rows.model, 0] + self.own[rows.model, rows.route]
+        return np.asarray(rows.at_level @ self.ease + local[:, None])
 
 
 def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
     """Fit the binomial model."""
     n = np.array([o.n for o in observations], dtype=float)
-    passed = np.array([o.passed for o in observations], dtype=float)
-    x = design.matrix(observations, {})
-    state = Fit(
-        design,
-        ACCURACY_LEVEL,
-        observations,
-        {},
-        np.zeros(design.size),
-        np.eye(design.size),
-        start(design),
-    )
-    eta = logit((passed + 0.5) / (n + 1.0))
+    share = np.array([o.passed for o in observations], dtype=float) / n
+    fitted = Fit.begin(observations, design, {}, ACCURACY_LEVEL)
+    mix = fitted.rows.mix
+    residual = np.zeros(len(n))
+    # Begin where the data are, drawn a little towards one half.
+    eta = np.repeat(logit((share * n + 0.5) / (n + 1.0))[:, None], LEVELS, axis=1)
     for _ in range(EM_STEPS):
         p = np.clip(sigmoid(eta), 1e-6, 1 - 1e-6)
-        information = n * p * (1 - p)
-        response = eta + (passed - n * p) / information
-        solve(state, x, response, 1.0 / information)
-        expected = x @ state.coefficients
-        eta = expected + belief_in(state) * (state.response - expected)
-    return state
+        slope = mix * p * (1 - p)
+        total = slope.sum(axis=1)
+        expected = (mix * p).sum(axis=1)
+        weights = slope / total[:, None]
+        response = (weights * eta).sum(axis=1) + (share - expected) / total
+        noise = expected * (1 - expected) / (n * total**2)
+        residual = solve(fitted, weights, response, noise)
+        eta = fitted.predictors() + residual[:, None]
+    return fitted
 
 
 def fit_cost(
@@ -74,59 +104,109 @@ def fit_cost(
     mean = np.array([o.cost_micro_usd / o.n_cost for o in observations])
     # Variance of the log of a mean, to first order: squared coefficient of variation over n.
     noise = np.array([max(o.cost_cv, MIN_COST_CV) ** 2 / o.n_cost for o in observations])
-    x = design.matrix(observations, log_price)
-    state = Fit(
-        design,
-        COST_LEVEL,
-        observations,
-        log_price,
-        np.zeros(design.size),
-        np.eye(design.size),
-        start(design),
-    )
+    fitted = Fit.begin(observations, design, log_price, COST_LEVEL)
+    mix = fitted.rows.mix
+    residual = np.zeros(len(observations))
     for _ in range(EM_STEPS):
-        solve(state, x, np.log(mean), noise)
-    return state
+        eta = fitted.predictors() + residual[:, None]
+        parts = mix * np.exp(eta - eta.max(axis=1, initial=-np.inf, keepdims=True))
+        weights = parts / parts.sum(axis=1, keepdims=True)
+        expected = np.log((mix * np.exp(eta)).sum(axis=1))
+        response = (weights * eta).sum(axis=1) + np.log(mean) - expected
+        residual = solve(fitted, weights, response, noise)
+    return fitted
 
 
-def start(design: Design) -> dict[str, float]:
-    """Return the variances to begin with."""
-    return {**dict.fromkeys(design.groups, 0.5), "residual": 0.1}
+def belief_in(noise: Floats, variances: Mapping[str, float]) -> Floats:
+    """Return how far an observation is believed against what the effects expect there, 0..1."""
+    return np.asarray(variances["residual"] / (variances["residual"] + noise))
 
 
-def belief_in(state: Fit) -> Floats:
-    """Return how far each observation is believed against what the model expects there, 0..1."""
-    return state.variances["residual"] / (state.variances["residual"] + state.noise)
+def solve(fitted: Fit, weights: Floats, response: Floats, noise: Floats) -> Floats:
+    """One EM step: solve the mixed model equations, then re-estimate the variances, in place.
 
-
-def solve(state: Fit, x: Floats, response: Floats, noise: Floats) -> None:
-    """One EM step: solve the mixed model equations, then re-estimate the variances, in place."""
-    design, variances = state.design, state.variances
-    precision, prior_mean = np.zeros(design.size), np.zeros(design.size)
-    level, level_variance = state.level
-    prior_mean[:LEVELS], precision[:LEVELS] = level, 1 / level_variance
-    precision[design.price], prior_mean[design.price] = (
-        1 / PRICE_ELASTICITY_VARIANCE,
-        PRICE_ELASTICITY,
-    )
-    for name, where in design.groups.items():
-        precision[where] = 1.0 / variances[name]
+    `weights` spread each row over the difficulties. Returns the rows' residuals.
+    """
+    design, rows, variances = fitted.design, fitted.rows, fitted.variances
+    x = np.einsum("rl,rlg->rg", weights, rows.at_level)
     weight = 1.0 / (noise + variances["residual"])
-    system = (x.T * weight) @ x + np.diag(precision)
-    state.covariance = np.asarray(np.linalg.inv(system), dtype=np.float64)
-    state.coefficients = state.covariance @ (x.T @ (weight * response) + precision * prior_mean)
+    precision, prior_mean = priors(fitted)
 
-    state.response, state.noise = response, noise
-    off = response - x @ state.coefficients
-    shrink = belief_in(state)
-    spread: Floats = ((x @ state.covariance) * x).sum(axis=1)
-    residual_variance = shrink * noise + shrink**2 * spread
-    for name, where in design.groups.items():
-        block = state.coefficients[where] ** 2 + np.diag(state.covariance)[where]
-        variances[name] = max(float(block.mean()), MIN_VARIANCE)
-    if len(x):
-        own = (shrink * off) ** 2 + residual_variance
-        variances["residual"] = max(float(own.mean()), MIN_VARIANCE)
+    global_block = (x.T * weight) @ x + np.diag(precision)
+    global_right = x.T @ (weight * response) + precision * prior_mean
+    count = len(design.models)
+    local_block = np.zeros((count, LOCAL, LOCAL))
+    cross_block = np.zeros((count, LOCAL, design.size))
+    local_right = np.zeros((count, LOCAL))
+    ability = np.zeros_like(rows.route)
+    for one in (ability, rows.route):
+        np.add.at(cross_block, (rows.model, one), weight[:, None] * x)
+        np.add.at(local_right, (rows.model, one), weight * response)
+        for other in (ability, rows.route):
+            np.add.at(local_block, (rows.model, one, other), weight)
+    local_block[:, 0, 0] += 1 / variances["ability"]
+    routes = np.arange(1, LOCAL)
+    local_block[:, routes, routes] += 1 / variances["delta"]
+
+    inverse = np.linalg.inv(local_block)
+    carried = inverse @ cross_block
+    schur = global_block - np.einsum("mlg,mlh->gh", cross_block, carried)
+    covariance = np.linalg.inv(schur)
+    right = global_right - np.einsum("mlg,ml->g", carried, local_right)
+    fitted.ease = covariance @ right
+    fitted.own = np.einsum("mlk,mk->ml", inverse, local_right) - carried @ fitted.ease
+    fitted.ease_covariance = covariance
+    fitted.cross_covariance = -carried @ covariance
+    fitted.own_covariance = inverse - fitted.cross_covariance @ np.swapaxes(carried, 1, 2)
+    fitted.response, fitted.noise = response, noise
+    return update_variances(fitted, x)
+
+
+def priors(fitted: Fit) -> tuple[Floats, Floats]:
+    """Return precision and mean of the global effects' priors."""
+    design = fitted.design
+    precision, mean = np.zeros(design.size), np.zeros(design.size)
+    mean[:LEVELS], precision[:LEVELS] = fitted.level[0], 1 / fitted.level[1]
+    mean[design.price] = PRICE_ELASTICITY
+    precision[design.price] = 1 / PRICE_ELASTICITY_VARIANCE
+    precision[design.betas] = 1 / fitted.variances["beta"]
+    precision[design.harnesses] = 1 / HARNESS_VARIANCE
+    return precision, mean
+
+
+def update_variances(fitted: Fit, x: Floats) -> Floats:
+    """Re-estimate the variances from the effects and their covariances; return the residuals."""
+    design, rows, variances = fitted.design, fitted.rows, fitted.variances
+    own, covariance = fitted.own, fitted.own_covariance
+    pairs = np.zeros(own.shape, dtype=bool)
+    pairs[rows.model, rows.route] = True
+    spread = own**2 + np.diagonal(covariance, axis1=1, axis2=2)
+    betas = fitted.ease**2 + np.diag(fitted.ease_covariance)
+
+    cross = fitted.cross_covariance
+    at, route = rows.model, rows.route
+    of_rows = (
+        ((x @ fitted.ease_covariance) * x).sum(axis=1)
+        + 2 * (x * (cross[at, 0] + cross[at, route])).sum(axis=1)
+        + covariance[at, 0, 0]
+        + 2 * covariance[at, 0, route]
+        + covariance[at, route, route]
+    )
+    off = fitted.response - x @ fitted.ease - own[at, 0] - own[at, route]
+    belief = belief_in(fitted.noise, variances)
+    residual: Floats = belief * off
+    residual_spread = residual**2 + belief * fitted.noise + belief**2 * of_rows
+
+    variances["beta"] = at_least(betas[design.betas])
+    variances["ability"] = at_least(spread[:, 0])
+    variances["delta"] = at_least(spread[pairs])
+    variances["residual"] = at_least(residual_spread)
+    return residual
+
+
+def at_least(values: Floats) -> float:
+    """Return the mean of the values, but never nothing; the least when there are none."""
+    return max(float(values.mean()), MIN_VARIANCE) if len(values) else MIN_VARIANCE
 
 
 def sigmoid(x: Floats) -> Floats:

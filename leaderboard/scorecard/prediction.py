@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.scorecard.design import LEVELS, Floats, Ints
+from leaderboard.scorecard.design import LEVELS, LOCAL, Floats, Ints
 from leaderboard.scorecard.fitting import Fit, logit, sigmoid
 from lib.taxonomy import DIFFICULTIES, ROUTES
 
@@ -55,19 +55,20 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
     overall = np.zeros((3, shape[0]))
     seen = seen_cells(fitted)
     by_route = np.arange(len(ROUTES) * LEVELS).reshape(shape[1:])
+    inside = by_route[measured].ravel()
     for index, model in enumerate(fitted.design.models):
         eta, covariance, own_variance = joint(fitted, model, seen)
-        center[index], variance[index] = (
-            eta.reshape(shape[1:]),
-            np.diag(covariance).reshape(shape[1:]),
-        )
+        center[index] = eta.reshape(shape[1:])
+        variance[index] = np.diag(covariance).reshape(shape[1:])
         own[index] = own_variance.reshape(shape[1:])
         for route, cells in enumerate(by_route):
             routes[:, index, route] = mean_of_cells(eta, covariance, cells, scale)
-        overall[:, index] = mean_of_cells(eta, covariance, by_route[measured].ravel(), scale)
+        overall[:, index] = mean_of_cells(eta, covariance, inside, scale)
     width = Z90 * np.sqrt(variance)
     cells_estimate = Estimate(
-        scale.point(center, variance), scale.inverse(center - width), scale.inverse(center + width)
+        scale.point(center, variance),
+        scale.inverse(center - width),
+        scale.inverse(center + width),
     )
     own_sd = scale.slope(center) * np.sqrt(own)
     return Prediction(cells_estimate, Estimate(*routes), Estimate(*overall), own_sd)
@@ -96,14 +97,21 @@ class Seen:
 
 
 def seen_cells(fitted: Fit) -> dict[tuple[str, str, int], Seen]:
-    """Return what was observed, by (model, benchmark, level).
+    """Return what was observed, by (model, benchmark, level), as it would be in the reference
+    harness.
 
-    Several runs of the same cell are averaged by their precision.
+    Several runs of the same cell are averaged by their precision. Runs that were reported as a
+    whole say nothing of a single difficulty and have informed the effects only.
     """
     sums: dict[tuple[str, str, int], tuple[float, float]] = {}
+    start = fitted.design.harnesses.start
     for o, response, noise in zip(
-        fitted.observations, fitted.response.tolist(), fitted.noise.tolist(), strict=True
+        fitted.rows.observations, fitted.response.tolist(), fitted.noise.tolist(), strict=True
     ):
+        if not o.difficulty:
+            continue
+        if o.harness in fitted.design.harness:
+            response -= float(fitted.ease[start + fitted.design.harness[o.harness]])
         key = (o.model, o.benchmark, DIFFICULTIES.index(o.difficulty))
         total, precision = sums.get(key, (0.0, 0.0))
         sums[key] = (total + response / noise, precision + 1 / noise)
@@ -118,41 +126,40 @@ def joint(
     Each is a compromise between what the effects expect and what was observed. Gives their mean,
     their covariance, and the part of each variance that is the model's own.
     """
-    design, variances = fitted.design, fitted.variances
-    price = fitted.log_price.get(model, 0.0)
-    rows = len(ROUTES) * LEVELS
-    combination = np.zeros((rows, design.size))
-    extra, ease = np.zeros((rows, rows)), np.zeros((rows, rows))
-    observed = np.zeros(rows)
+    design, residual = fitted.design, fitted.variances["residual"]
+    place = design.model[model]
+    count = len(ROUTES) * LEVELS
+    shared, own = np.zeros((count, design.size)), np.zeros((count, LOCAL))
+    extra, ease = np.zeros(count), np.zeros((count, count))
+    observed = np.zeros(count)
     for number, route in enumerate(ROUTES):
-        inside = design.shares(route)
-        parts: list[tuple[str | None, float]] = list(inside.items()) or [(None, 1.0)]
+        parts: list[tuple[str | None, float]] = list(design.shares(route).items()) or [(None, 1.0)]
         for level in range(LEVELS):
             row = number * LEVELS + level
             for name, share in parts:
                 cell = seen.get((model, name, level)) if name else None
                 belief = 0.0
                 if cell is None:
-                    extra[row, row] += share**2 * variances["residual"]
+                    extra[row] += share**2 * residual
                 else:
-                    belief = variances["residual"] / (variances["residual"] + cell.noise)
+                    belief = residual / (residual + cell.noise)
                     observed[row] += share * belief * cell.response
-                    extra[row, row] += share**2 * belief * cell.noise
-                for column, value in design.terms(model, name, route, level, price).items():
-                    combination[row, column] += share * (1 - belief) * value
-        # What nobody measured moves all difficulties of the route together.
-        block = slice(number * LEVELS, (number + 1) * LEVELS)
-        if design.delta(model, route) is None:
-            extra[block, block] += variances["delta"]
-        if not inside:
-            ease[block, block] += variances["beta"]
-    used = np.flatnonzero(combination.any(axis=0))
-    part = combination[:, used]
-    covariance = part @ fitted.covariance[np.ix_(used, used)] @ part.T + extra + ease
-    mine = used[used >= design.groups["ability"].start]
-    part_own = combination[:, mine]
-    own_covariance = part_own @ fitted.covariance[np.ix_(mine, mine)] @ part_own.T + extra
-    return part @ fitted.coefficients[used] + observed, covariance, np.diag(own_covariance)
+                    extra[row] += share**2 * belief * cell.noise
+                left = share * (1 - belief)
+                own[row, [0, 1 + number]] += left
+                shared[row, level] += left
+                if name:
+                    shared[row, design.beta(name, level)] = left
+        if parts[0][0] is None:
+            # The ease of what nobody measured moves all difficulties of the route together.
+            block = slice(number * LEVELS, (number + 1) * LEVELS)
+            ease[block, block] = fitted.variances["beta"]
+    shared[:, design.price] = own[:, 0] * fitted.log_price.get(model, 0.0)
+    mine = own @ fitted.own_covariance[place] @ own.T + np.diag(extra)
+    cross = own @ fitted.cross_covariance[place] @ shared.T
+    covariance = shared @ fitted.ease_covariance @ shared.T + cross + cross.T + mine + ease
+    center = shared @ fitted.ease + own @ fitted.own[place] + observed
+    return center, covariance, np.diag(mine)
 
 
 def sigmoid_slope(x: Floats) -> Floats:
