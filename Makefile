@@ -2,14 +2,14 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format openapi lock
+.PHONY: help setup setup-dev run test bench-leaderboard check format openapi lock
 
 BIN := .venv/bin
 PYTHON := $(BIN)/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/installed ## Create .venv with what the product needs
 
@@ -20,6 +20,9 @@ run: setup ## Serve on http://localhost:8000 (PORT=... changes it), Ctrl-C ends 
 
 test: setup-dev ## Run every test, embedded and production-like (ARGS="-k name" goes to pytest)
 	@exec $(PYTHON) scripts/run_tests.py $(ARGS)
+
+bench-leaderboard: setup-dev ## Measure ingestion, publishing and the leaderboard at size
+	@exec $(PYTHON) scripts/bench_leaderboard.py
 
 check: setup-dev ## Run every linter and consistency check
 	@exec $(PYTHON) scripts/check.py

@@ -194,6 +194,13 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     ],
 }
 
+# Where operators' feeds may lie on this machine. Embedded, the operator owns the machine.
+FEED_DIRS = env.listing("FEED_DIRS", "" if PRODUCTION else "/")
+FEED_WORK_DIR = VAR_DIR / "feeds"
+FEED_CHECK_SECONDS = env.number("FEED_CHECK_SECONDS", 60)
+# A reading whose worker gave no sign of life for so long is taken up by another.
+INGESTION_STALE_SECONDS = env.number("INGESTION_STALE_SECONDS", 300)
+
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_TASK_EAGER_PROPAGATES = True
@@ -204,12 +211,19 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "record-decisions": {"task": "routing.tasks.record_decisions", "schedule": 1.0},
+    "start-due-ingestions": {
+        "task": "leaderboard.tasks.start_due_ingestions",
+        "schedule": float(FEED_CHECK_SECONDS),
+        "options": {"expires": FEED_CHECK_SECONDS},
+    },
 }
 
 # Clear requests go by the evidence; unclear ones go to this capable paid model, and savings are
 # counted against the baseline. Every project's policy can name others.
 BALANCED_MODEL = env.text("BALANCED_MODEL", "openai/gpt-5.4")
 BASELINE_MODEL = env.text("BASELINE_MODEL", "anthropic/claude-opus-4.8")
+# Publish routing tables after every ingestion that changed something.
+AUTO_PUBLISH = env.flag("AUTO_PUBLISH", default=True)
 SESSION_TTL_SECONDS = env.number("SESSION_TTL_SECONDS", 24 * 3600)
 
 LOG_FIELDS: list[Any] = [

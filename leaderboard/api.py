@@ -3,10 +3,10 @@
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
@@ -28,12 +28,24 @@ JSON = "application/json"
 CSV = "text/csv; charset=utf-8"
 CACHE_CONTROL = "public, max-age=60"
 ACCURACY_DIGITS = 6
+BOARD_LIMIT = 200
+BAD_CURSOR = "cursor: pass on `next_cursor` of the page before, unchanged."
 
+MODEL_PARAMETERS = [
+    OpenApiParameter("harness", description="Only models with public runs made in this harness."),
+    OpenApiParameter("provider", description="Only this provider's models."),
+    OpenApiParameter(
+        "max_price", float, description="Only models at most this dear, $ per 1M output tokens."
+    ),
+    OpenApiParameter("modality", description="Only models that read this, such as image."),
+]
 BOARD_PARAMETERS = [
     OpenApiParameter("route", enum=ROUTES, description="Without it: all measured routes."),
-    OpenApiParameter("provider", description="Only this provider's models."),
+    *MODEL_PARAMETERS,
     OpenApiParameter("sort", enum=tuple(board.SORTS), default=filters.BoardFilter.sort),
+    OpenApiParameter("compare", description="Only these models, ids separated by commas."),
 ]
+CURSOR = OpenApiParameter("cursor", description="The `next_cursor` of the page before.")
 CSV_RESPONSE = {(200, "text/csv"): OpenApiTypes.STR}
 
 
@@ -63,22 +75,35 @@ class LeaderboardView(PublicView):
     @extend_schema(
         operation_id="leaderboard",
         summary="The leaderboard: models by expected accuracy and cost",
-        parameters=BOARD_PARAMETERS,
+        parameters=[
+            *BOARD_PARAMETERS,
+            CURSOR,
+            OpenApiParameter("limit", int, description="How many, 1 to 200.", default=BOARD_LIMIT),
+        ],
         responses=serializers.LeaderboardSerializer,
         tags=["Public"],
         auth=[],
     )
     def get(self, request: Request) -> HttpResponse:
         """Return ranked models. Empty, and not an error, until a table is published."""
-        table, chosen, rows = read_board(request)
+        params = request.query_params
+        asked = read_board(request, ("limit", "cursor"))
+        limit = read_limit(params.get("limit", ""), default=BOARD_LIMIT)
+        rows = rows_after(params.get("cursor", ""), asked.rows)
+        table, chosen = asked.table, asked.chosen
         body = {
             "table_version": table.version if table else None,
-            "published_at": queries.published_at(),
+            "published_at": queries.published_at(table.version) if table else None,
             "route": chosen.route,
             "measured": table is not None and board.is_measured(table, chosen.route),
+            "harness": chosen.harness,
             "provider": chosen.provider,
+            "max_price": chosen.max_price,
+            "modality": chosen.modality,
             "sort": chosen.sort,
-            "data": [board_row(row) for row in rows],
+            "compare": chosen.compare,
+            "data": [board_row(row, asked.origins.of(row.model.model_id)) for row in rows[:limit]],
+            "next_cursor": rows[limit - 1].model.model_id if len(rows) > limit else None,
             "sources": table.sources if table else (),
         }
         return answer(request, msgspec.json.encode(body), JSON)
@@ -97,8 +122,9 @@ class LeaderboardCsvView(PublicView):
     )
     def get(self, request: Request) -> HttpResponse:
         """Return one line per model."""
-        _, _, rows = read_board(request)
-        return csv_answer(request, BOARD_COLUMNS, (board_cells(row) for row in rows))
+        asked = read_board(request, ())
+        lines = (board_cells(row, asked.origins.of(row.model.model_id)) for row in asked.rows)
+        return csv_answer(request, BOARD_COLUMNS, lines)
 
 
 class ModelsView(PublicView):
@@ -108,7 +134,8 @@ class ModelsView(PublicView):
         operation_id="models",
         summary="The catalogue of models with the prices in force",
         parameters=[
-            OpenApiParameter("cursor", description="The `next_cursor` of the page before."),
+            *MODEL_PARAMETERS,
+            CURSOR,
             OpenApiParameter("limit", int, description="How many models, 1 to 200.", default=50),
         ],
         responses=serializers.ModelListSerializer,
@@ -118,15 +145,90 @@ class ModelsView(PublicView):
     def get(self, request: Request) -> HttpResponse:
         """Return a page of models, by id."""
         params = request.query_params
-        filters.refuse_unknown(params, ("limit", "cursor"))
         limit = read_limit(params.get("limit", ""))
-        models = list(models_after(params.get("cursor", ""))[: limit + 1])
-        prices = queries.prices_on(timezone.now().date())
-        shown = models[:limit]
+        found = read_models(request, ("limit", "cursor"))
+        cursor = params.get("cursor", "")
+        if "\0" in cursor:
+            raise ApiError(400, "invalid_parameter", BAD_CURSOR, param="cursor")
+        rest = [one for one in found if one[0].model_id > cursor]
+        shown = rest[:limit]
         body = {
-            "data": [catalogue_model(model, prices.get(model.pk)) for model in shown],
-            "next_cursor": shown[-1].model_id if len(models) > limit else None,
+            "data": [catalogue_model(model, price) for model, price in shown],
+            "next_cursor": shown[-1][0].model_id if len(rest) > limit else None,
         }
+        return answer(request, msgspec.json.encode(body), JSON)
+
+
+class ModelsCsvView(PublicView):
+    """``GET /models.csv``."""
+
+    @extend_schema(
+        operation_id="models_csv",
+        summary="The catalogue of models with the prices in force as CSV",
+        parameters=MODEL_PARAMETERS,
+        responses=CSV_RESPONSE,
+        tags=["Public"],
+        auth=[],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Return one line per model, by id."""
+        found = read_models(request, ())
+        return csv_answer(request, MODEL_COLUMNS, (model_cells(*one) for one in found))
+
+
+class ModelView(PublicView):
+    """``GET /models/{model_id}``."""
+
+    @extend_schema(
+        operation_id="model",
+        summary="One model: its figures, its prices and every public run behind them",
+        responses=serializers.ModelDetailSerializer,
+        tags=["Public"],
+        auth=[],
+    )
+    def get(self, request: Request, model_id: str) -> HttpResponse:
+        """Return a model. 404 for one that neither the catalogue nor the table knows."""
+        filters.refuse_unknown(request.query_params, ())
+        listed, table = queries.find_model(model_id), queries.current_table()
+        place = table.index_of(model_id) if table else None
+        if listed is not None:
+            price = queries.prices_on(timezone.now().date()).get(listed.pk)
+            about = catalogue_model(listed, price)
+        elif table is not None and place is not None:
+            about = table_model(table.models[place])
+        else:
+            raise ApiError(
+                404, "not_found", "There is no such model. GET /api/v1/models lists them."
+            )
+        body = {
+            **about,
+            "table_version": table.version if table else None,
+            "overall": None,
+            "routes": [],
+            "neighbours": [],
+            "price_history": [
+                {
+                    "valid_from": price.valid_from.isoformat(),
+                    "above_input_tokens": price.above_input_tokens,
+                    **prices_of(price),
+                    "source": price.source,
+                }
+                for price in queries.price_history(model_id)
+            ],
+            "runs": [run_record(record) for record in queries.public_runs_of(model_id)],
+        }
+        if table is not None and place is not None:
+            (row,) = [one for one in board.all_rows(table, None) if one.model.model_id == model_id]
+            body["overall"] = {
+                "rank": {"best": row.rank_best, "worst": row.rank_worst},
+                **figures_of(row.accuracy, row.cost, row.n),
+                "on_pareto": row.on_pareto,
+            }
+            body["routes"] = [
+                {"route": one.route, **figures_of(one.accuracy, one.cost, one.n)}
+                for one in board.by_route(table, place)
+            ]
+            body["neighbours"] = [one.model.model_id for one in board.neighbours(table, model_id)]
         return answer(request, msgspec.json.encode(body), JSON)
 
 
@@ -145,7 +247,7 @@ class RoutingTableView(PublicView):
         table = read_table(request)
         body = {
             "version": table.version,
-            "published_at": queries.published_at(),
+            "published_at": queries.published_at(table.version),
             "models": [table_model(model) for model in table.models],
             "cells": list(cells(table)),
             "sources": table.sources,
@@ -181,18 +283,59 @@ class RoutingTableCsvView(PublicView):
         return csv_answer(request, CELL_COLUMNS, rows)
 
 
-def read_board(
-    request: Request,
-) -> tuple[Table | None, filters.BoardFilter, list[board.BoardRow]]:
-    """Return the table, the filter and the rows that a request asks for."""
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks of the leaderboard, and the rows that answer it."""
+
+    table: Table | None
+    origins: queries.Origins
+    chosen: filters.BoardFilter
+    rows: list[board.BoardRow]
+
+
+def read_board(request: Request, also: tuple[str, ...]) -> Asked:
+    """Return what a request asks for. It may have the parameters `also` besides the filter's."""
     params = request.query_params
-    filters.refuse_unknown(params, filters.BOARD_PARAMS)
-    table = queries.current_table()
-    chosen = filters.read_board_filter(params, board.providers(table) if table else None)
-    if table is None:
-        return None, chosen, []
-    rows = board.board(table, route=chosen.route, provider=chosen.provider, sort=chosen.sort)
-    return table, chosen, rows
+    filters.refuse_unknown(params, (*filters.BOARD_PARAMS, *also))
+    table, origins = queries.current_table(), queries.origins()
+    choices = filters.choices_of(table, origins) if table else None
+    chosen = filters.read_board_filter(params, choices)
+    rows = filters.narrowed(table, origins, chosen) if table else []
+    return Asked(table, origins, chosen, rows)
+
+
+def rows_after(cursor: str, rows: list[board.BoardRow]) -> list[board.BoardRow]:
+    """Return the rows that follow the model which a cursor names."""
+    if not cursor:
+        return rows
+    for place, row in enumerate(rows):
+        if row.model.model_id == cursor:
+            return rows[place + 1 :]
+    raise ApiError(400, "invalid_parameter", BAD_CURSOR, param="cursor")
+
+
+def read_models(request: Request, also: tuple[str, ...]) -> list[tuple[CatalogModel, Price | None]]:
+    """Return the catalogue's models that a request asks for, by id, at today's base prices."""
+    params = request.query_params
+    filters.refuse_unknown(params, (*filters.MODEL_PARAMS, *also))
+    models = list(CatalogModel.objects.order_by("model_id"))
+    prices = queries.prices_on(timezone.now().date())
+    origins = queries.origins()
+    harness = filters.one_of(params, "harness", origins.harnesses)
+    provider = filters.one_of(params, "provider", sorted({one.provider for one in models}))
+    known = sorted({name for one in models for name in one.input_modalities})
+    modality = filters.one_of(params, "modality", known)
+    most = filters.read_price(params)
+    among = origins.measured_in(harness) if harness else None
+    return [
+        (one, price)
+        for one in models
+        for price in [prices.get(one.pk)]
+        if (among is None or one.model_id in among)
+        and (provider is None or one.provider == provider)
+        and (modality is None or modality in one.input_modalities)
+        and (most is None or (price and board.is_within(price.output_micro_usd, most)))
+    ]
 
 
 def read_table(request: Request) -> Table:
@@ -223,14 +366,6 @@ def answer(request: Request, body: bytes, content_type: str) -> HttpResponse:
 def csv_answer(request: Request, columns: tuple[str, ...], rows: Iterator[Any]) -> HttpResponse:
     """Return rows as CSV."""
     return answer(request, to_csv(columns, rows).encode(), CSV)
-
-
-def models_after(cursor: str) -> QuerySet[CatalogModel]:
-    """Return the models that follow the one a cursor names, by id."""
-    if "\0" in cursor:
-        message = "cursor: pass on `next_cursor` of the page before, unchanged."
-        raise ApiError(400, "invalid_parameter", message, param="cursor")
-    return CatalogModel.objects.filter(model_id__gt=cursor).order_by("model_id")
 
 
 def interval(mean: float, low: float, high: float) -> dict[str, float]:
@@ -278,27 +413,87 @@ def catalogue_model(model: CatalogModel, price: Price | None) -> dict[str, Any]:
         "context_tokens": model.context_tokens,
         "input_modalities": model.input_modalities,
         "supports_tools": model.supports_tools,
-        "prices": price
-        and {
-            "input_micro_usd": price.input_micro_usd,
-            "output_micro_usd": price.output_micro_usd,
-            "cache_read_micro_usd": price.cache_read_micro_usd,
-            "cache_write_micro_usd": price.cache_write_micro_usd,
-        },
+        "prices": price and prices_of(price),
     }
 
 
-def board_row(row: board.BoardRow) -> dict[str, Any]:
+def prices_of(price: Price) -> dict[str, int | None]:
+    """Return a price."""
+    return {
+        "input_micro_usd": price.input_micro_usd,
+        "output_micro_usd": price.output_micro_usd,
+        "cache_read_micro_usd": price.cache_read_micro_usd,
+        "cache_write_micro_usd": price.cache_write_micro_usd,
+    }
+
+
+def figures_of(accuracy: board.Interval, cost: board.Interval, n: int) -> dict[str, Any]:
+    """Return what is expected of a model somewhere."""
+    return {
+        "accuracy": interval(accuracy.mean, accuracy.low, accuracy.high),
+        "cost_micro_usd": money(cost.mean, cost.low, cost.high),
+        "n": n,
+    }
+
+
+def run_record(record: queries.RunRecord) -> dict[str, Any]:
+    """Return a public run."""
+    run, cost = record.run, record.mean_cost_micro_usd
+    return {
+        "id": run.public_id,
+        "benchmark": run.benchmark.slug,
+        "route": run.benchmark.route,
+        "harness": run.harness,
+        "harness_version": run.harness_version,
+        "n": record.n,
+        "passed": round(record.passed, 3),
+        "mean_cost_micro_usd": None if cost is None else round(cost),
+        "measured_at": run.measured_at,
+        "source": run.source,
+        "origin": run.origin,
+        "url": record.link,
+        "command": run.command,
+        "superseded_at": run.superseded_at,
+        "withdrawn_at": run.withdrawn_at,
+    }
+
+
+MODEL_COLUMNS = (
+    "model",
+    "name",
+    "provider",
+    "available",
+    "in_catalogue",
+    "context_tokens",
+    "input_modalities",
+    "supports_tools",
+    "input_micro_usd_per_million_tokens",
+    "output_micro_usd_per_million_tokens",
+    "cache_read_micro_usd_per_million_tokens",
+    "cache_write_micro_usd_per_million_tokens",
+)
+
+
+def model_cells(model: CatalogModel, price: Price | None) -> tuple[object, ...]:
+    """Return a model of the catalogue in the order of `MODEL_COLUMNS`."""
+    shown = catalogue_model(model, price)
+    prices = shown.pop("prices")
+    shown["input_modalities"] = " ".join(shown["input_modalities"])
+    return (*shown.values(), *(prices.values() if prices else [None] * 4))
+
+
+def board_row(row: board.BoardRow, origin: queries.Origin) -> dict[str, Any]:
     """Return a line of the leaderboard."""
     value = row.accuracy_per_dollar
     return {
         "rank": {"best": row.rank_best, "worst": row.rank_worst},
         **table_model(row.model),
-        "accuracy": interval(row.accuracy.mean, row.accuracy.low, row.accuracy.high),
-        "cost_micro_usd": money(row.cost.mean, row.cost.low, row.cost.high),
+        **figures_of(row.accuracy, row.cost, row.n),
         "accuracy_per_dollar": round(value, 4) if math.isfinite(value) else None,
-        "n": row.n,
         "on_pareto": row.on_pareto,
+        "measured_at": origin.measured_at,
+        "sources": origin.sources,
+        "harnesses": origin.harnesses,
     }
 
 
@@ -323,12 +518,15 @@ BOARD_COLUMNS = (
     "input_modalities",
     "input_micro_usd_per_million_tokens",
     "output_micro_usd_per_million_tokens",
+    "measured_at",
+    "sources",
+    "harnesses",
 )
 
 
-def board_cells(row: board.BoardRow) -> tuple[object, ...]:
+def board_cells(row: board.BoardRow, origin: queries.Origin) -> tuple[object, ...]:
     """Return a line of the leaderboard in the order of `BOARD_COLUMNS`."""
-    shown = board_row(row)
+    shown = board_row(row, origin)
     return (
         *shown["rank"].values(),
         shown["model"],
@@ -345,6 +543,9 @@ def board_cells(row: board.BoardRow) -> tuple[object, ...]:
         " ".join(shown["input_modalities"]),
         shown["prices"]["input_micro_usd"],
         shown["prices"]["output_micro_usd"],
+        origin.measured_at and f"{origin.measured_at:%Y-%m-%dT%H:%M:%SZ}",
+        ", ".join(origin.sources),
+        ", ".join(origin.harnesses),
     )
 
 

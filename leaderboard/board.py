@@ -1,7 +1,8 @@
 """The leaderboard: one table's estimates, ranked. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from leaderboard.aliases import UNLISTED
 from leaderboard.table import EstimateArrays, Floats, Ints, Table, TableModel
 from lib.money import MICRO
-from lib.taxonomy import ROUTE_INDEX
+from lib.taxonomy import ROUTE_INDEX, ROUTES
 
 Bools = NDArray[np.bool_]
 
@@ -74,40 +75,121 @@ SORTS: Final[dict[str, Callable[[BoardRow], float]]] = {
 }
 
 
-def board(table: Table, *, route: str | None, provider: str | None, sort: str) -> list[BoardRow]:
+def board(
+    table: Table,
+    *,
+    route: str | None,
+    provider: str | None = None,
+    sort: str,
+    max_price: float | None = None,
+    modality: str | None = None,
+    among: Collection[str] | None = None,
+) -> list[BoardRow]:
     """Return the rows of a route, or of all measured routes when `route` is None.
 
-    `provider` leaves only that provider's models; their ranks, and whether they are on the Pareto
-    line, stay those among all models. Raises KeyError on an unknown route or sort.
+    The others leave only the models of a provider, with a known output price of at most `max_price`
+    dollars per million tokens, that read a modality, and whose ids are `among` the given. Ranks,
+    and whether a model is on the Pareto line, stay those among all models. Raises KeyError on an
+    unknown route or sort.
     """
+    return ordered(
+        [
+            row
+            for row in all_rows(table, route)
+            if (provider is None or row.model.provider == provider)
+            and (max_price is None or is_within(row.model.output_micro_usd, max_price))
+            and (modality is None or modality in row.model.input_modalities)
+            and (among is None or row.model.model_id in among)
+        ],
+        sort,
+    )
+
+
+@lru_cache(maxsize=64)
+def all_rows(table: Table, route: str | None) -> tuple[BoardRow, ...]:
+    """Return every model's row. A table never changes, so keeping them is safe."""
     estimates = table.overall if route is None else one_route(table.by_route, ROUTE_INDEX[route])
+    return tuple(rows_of(table.models, estimates))
+
+
+def rows_of(models: tuple[TableModel, ...], estimates: EstimateArrays) -> list[BoardRow]:
+    """Return each model's row, ranked by its estimates; these have one value for each model."""
     best, worst = rank_ranges(estimates.accuracy_low, estimates.accuracy_high)
     pareto = on_pareto(estimates.accuracy, estimates.cost)
-    rows = [
+    return [
         BoardRow(
             rank_best=int(best[i]),
             rank_worst=int(worst[i]),
             model=model,
-            accuracy=Interval(
-                float(estimates.accuracy[i]),
-                float(estimates.accuracy_low[i]),
-                float(estimates.accuracy_high[i]),
+            accuracy=interval_at(
+                estimates.accuracy, estimates.accuracy_low, estimates.accuracy_high, i
             ),
-            cost=Interval(
-                float(estimates.cost[i]),
-                float(estimates.cost_low[i]),
-                float(estimates.cost_high[i]),
-            ),
+            cost=interval_at(estimates.cost, estimates.cost_low, estimates.cost_high, i),
             n=int(estimates.n[i]),
             on_pareto=bool(pareto[i]),
         )
-        for i, model in enumerate(table.models)
-        if provider is None or model.provider == provider
+        for i, model in enumerate(models)
     ]
+
+
+def interval_at(mean: Floats, low: Floats, high: Floats, at: int | tuple[int, ...]) -> Interval:
+    """Return one element of three arrays as an interval."""
+    return Interval(float(mean[at]), float(low[at]), float(high[at]))
+
+
+def ordered(rows: list[BoardRow], sort: str) -> list[BoardRow]:
+    """Return the rows in the order of `SORTS`. Raises KeyError on an unknown one."""
     key = SORTS[sort]
     return sorted(
         rows, key=lambda row: (key(row), -row.accuracy.mean, row.cost.mean, row.model.model_id)
     )
+
+
+def is_within(micro_usd: int | None, dollars: float) -> bool:
+    """Return whether a price is known and at most that many dollars."""
+    return micro_usd is not None and micro_usd <= dollars * MICRO
+
+
+@dataclass(frozen=True)
+class RouteFigures:
+    """What a model is expected to do on one route; `n` is 0 where it was never measured there."""
+
+    route: str
+    accuracy: Interval
+    cost: Interval
+    n: int
+
+
+def by_route(table: Table, place: int) -> list[RouteFigures]:
+    """Return the figures of the model at a place of the table on every route."""
+    figures = table.by_route
+    return [
+        RouteFigures(
+            route=route,
+            accuracy=interval_at(
+                figures.accuracy, figures.accuracy_low, figures.accuracy_high, (place, index)
+            ),
+            cost=interval_at(figures.cost, figures.cost_low, figures.cost_high, (place, index)),
+            n=int(figures.n[place, index]),
+        )
+        for index, route in enumerate(ROUTES)
+    ]
+
+
+def neighbours(table: Table, model_id: str) -> list[BoardRow]:
+    """Return the rows of the models that overall cannot be told apart from one, nearest first.
+
+    Those are the ones whose accuracy intervals overlap with its own. Raises KeyError when the table
+    does not know the model.
+    """
+    rows = {row.model.model_id: row for row in all_rows(table, None)}
+    own = rows.pop(model_id).accuracy
+    close = [
+        row
+        for row in rows.values()
+        if row.accuracy.low <= own.high and own.low <= row.accuracy.high
+    ]
+    return sorted(close, key=lambda row: (abs(row.accuracy.mean - own.mean), row.model.model_id))
 
 
 def is_listed(model: TableModel) -> bool:
@@ -118,6 +200,11 @@ def is_listed(model: TableModel) -> bool:
 def providers(table: Table) -> list[str]:
     """Return the providers of the table's models, by name."""
     return sorted({model.provider for model in table.models})
+
+
+def modalities(table: Table) -> list[str]:
+    """Return what any of the table's models can read, by name."""
+    return sorted({name for model in table.models for name in model.input_modalities})
 
 
 def is_measured(table: Table, route: str | None) -> bool:

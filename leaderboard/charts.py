@@ -1,12 +1,15 @@
 """Figures of the leaderboard, built here and drawn in the browser by Plotly."""
 
+import datetime as dt
 import math
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from leaderboard.board import BoardRow
+from leaderboard.models import Price
 from lib.money import MICRO, format_usd
 
 # A label's height, as accuracy.
@@ -114,3 +117,43 @@ def hover(row: BoardRow) -> str:
         f"{format_usd(row.cost.mean)} per task"
         f" ({format_usd(row.cost.low)} to {format_usd(row.cost.high)})"
     )
+
+
+def price_steps(prices: Iterable[Price], today: dt.date) -> dict[str, Any] | None:
+    """Return the figure of a model's base prices over time, None when they never changed."""
+    base = sorted(
+        (price for price in prices if price.above_input_tokens == 0),
+        key=lambda price: price.valid_from,
+    )
+    if len(base) < 2:
+        return None
+    days = [price.valid_from.isoformat() for price in base]
+    end = max(today, base[-1].valid_from).isoformat()
+    lines = [
+        go.Scatter(
+            x=[*days, end],
+            y=[amount / MICRO for amount in [*amounts, amounts[-1]]],
+            name=name,
+            mode="lines",
+            line={"color": f"var(--series-{index})", "width": 2, "shape": "hv"},
+            hovertemplate="$%{y:,.4~g} per 1M tokens<extra>%{fullData.name}</extra>",
+        )
+        for index, (name, amounts) in enumerate(
+            {
+                "Output": [price.output_micro_usd for price in base],
+                "Input": [price.input_micro_usd for price in base],
+            }.items(),
+            start=1,
+        )
+    ]
+    layout = go.Layout(
+        template="none",
+        xaxis={"type": "date"},
+        yaxis={
+            "title": {"text": "US dollars per 1M tokens"},
+            "rangemode": "tozero",
+            "tickprefix": "$",
+        },
+    )
+    shown: dict[str, Any] = go.Figure(lines, layout).to_plotly_json()
+    return shown

@@ -54,18 +54,40 @@ def averages(trials: Sequence[Result]) -> tuple[float | None, int | None]:
     )
 
 
-def thirds(runs: Iterable[Mapping[str, Result]]) -> dict[str, str]:
-    """Put a benchmark's tasks into thirds by how well its runs solved them; the easiest is ``low``.
+class Difficulties:
+    """How hard a benchmark's tasks are, by how well its runs solved them.
 
-    Ties are broken by the task's name, so that the same results always give the same thirds.
+    A model's own results do not count when its own tasks are sorted: what it failed would look hard
+    because it failed it, and its figures would be too low on hard tasks and too high on easy ones.
     """
-    scores: dict[str, list[float]] = defaultdict(list)
-    for run in runs:
+
+    def __init__(self) -> None:
+        self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._own: dict[str, dict[str, list[float]]] = defaultdict(dict)
+
+    def add(self, model: str, run: Mapping[str, Result]) -> None:
+        """Take a run of a model into account."""
+        own = self._own[model]
         for result in run.values():
             if result.score is not None:
-                scores[result.task].append(result.score)
-    ordered = sorted(scores, key=lambda task: (-sum(scores[task]) / len(scores[task]), task))
-    return {task: DIFFICULTIES[place * 3 // len(ordered)] for place, task in enumerate(ordered)}
+                for sums in (self._sums[result.task], own.setdefault(result.task, [0.0, 0.0])):
+                    sums[0] += result.score
+                    sums[1] += 1
+
+    def thirds(self, model: str) -> dict[str, str]:
+        """Put the tasks into thirds as the other models found them; the easiest is ``low``.
+
+        A task that no other model was given counts by the model's own result. Ties are broken by
+        the task's name, so that the same results always give the same thirds.
+        """
+        own = self._own.get(model, {})
+        shares: dict[str, float] = {}
+        for task, (total, count) in self._sums.items():
+            own_total, own_count = own.get(task, (0.0, 0.0))
+            others = count - own_count
+            shares[task] = (total - own_total) / others if others else total / count
+        ordered = sorted(shares, key=lambda task: (-shares[task], task))
+        return {task: DIFFICULTIES[at * 3 // len(ordered)] for at, task in enumerate(ordered)}
 
 
 def count(results: Mapping[str, Result], difficulty_of: Mapping[str, str]) -> Iterator[Counts]:

@@ -88,7 +88,7 @@ class Price(models.Model):
 class Benchmark(models.Model):
     """A named set of tasks. Which route it measures is declared in `leaderboard.benchmarks`."""
 
-    slug = models.SlugField(unique=True)
+    slug = models.SlugField(unique=True, max_length=120)
     name = models.CharField(max_length=100)
     route = models.CharField(max_length=60, choices=ROUTE_CHOICES)
     needs_images = models.BooleanField(default=False)
@@ -307,6 +307,10 @@ class Ingestion(models.Model):
     requested_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(
+        default=timezone.now, help_text="The last sign of life of whoever is to do it."
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
     runs_expected = models.PositiveIntegerField(default=0)
     runs_done = models.PositiveIntegerField(default=0)
     rows_read = models.PositiveBigIntegerField(default=0)

@@ -65,6 +65,9 @@ class BoardRowSerializer(ListedModelSerializer):
     accuracy_per_dollar = serializers.FloatField(allow_null=True)
     n = serializers.IntegerField(help_text="Task results behind the estimate; 0 means inferred.")
     on_pareto = serializers.BooleanField(help_text="No other model is as accurate and as cheap.")
+    measured_at = serializers.DateTimeField(allow_null=True, help_text="Of its newest public run.")
+    sources = serializers.ListField(child=serializers.CharField())
+    harnesses = serializers.ListField(child=serializers.CharField())
 
 
 class SourceSerializer(serializers.Serializer[Any]):
@@ -86,9 +89,16 @@ class LeaderboardSerializer(serializers.Serializer[Any]):
     published_at = serializers.DateTimeField(allow_null=True)
     route = serializers.ChoiceField(ROUTES, allow_null=True, help_text="Null: all measured routes.")
     measured = serializers.BooleanField(help_text="False: the figures are inferred.")
+    harness = serializers.CharField(allow_null=True)
     provider = serializers.CharField(allow_null=True)
+    max_price = serializers.FloatField(
+        allow_null=True, help_text="US dollars per million output tokens."
+    )
+    modality = serializers.CharField(allow_null=True)
     sort = serializers.ChoiceField(tuple(SORTS))
+    compare = serializers.ListField(child=serializers.CharField())
     data = BoardRowSerializer(many=True)  # type: ignore[assignment]
+    next_cursor = serializers.CharField(allow_null=True, help_text="Null on the last page.")
     sources = SourceSerializer(many=True)
 
 
@@ -97,6 +107,73 @@ class ModelListSerializer(serializers.Serializer[Any]):
 
     data = ListedModelSerializer(many=True)  # type: ignore[assignment]
     next_cursor = serializers.CharField(allow_null=True, help_text="Null on the last page.")
+
+
+class FiguresSerializer(serializers.Serializer[Any]):
+    """What is expected of a model somewhere."""
+
+    accuracy = AccuracyIntervalSerializer()
+    cost_micro_usd = CostIntervalSerializer()
+    n = serializers.IntegerField(help_text="Task results behind the estimate; 0 means inferred.")
+
+
+class OverallSerializer(FiguresSerializer):
+    """What is expected of a model over all measured routes."""
+
+    rank = RankSerializer()
+    on_pareto = serializers.BooleanField()
+
+
+class RouteFiguresSerializer(FiguresSerializer):
+    """What is expected of a model on one route."""
+
+    route = serializers.ChoiceField(ROUTES)
+
+
+class DatedPriceSerializer(PricesSerializer):
+    """A price with the day from which it holds, and the prompts that it holds for."""
+
+    valid_from = serializers.DateField()
+    above_input_tokens = serializers.IntegerField(
+        help_text="Holds for requests with more input tokens than this."
+    )
+    source = serializers.CharField()  # type: ignore[assignment]
+
+
+class RunSerializer(serializers.Serializer[Any]):
+    """A public run; one that was superseded or withdrawn no longer counts."""
+
+    id = serializers.CharField()
+    benchmark = serializers.CharField()
+    route = serializers.ChoiceField(ROUTES)
+    harness = serializers.CharField()
+    harness_version = serializers.CharField(allow_blank=True)
+    n = serializers.IntegerField(help_text="Tasks with a known outcome.")
+    passed = serializers.FloatField(help_text="Sum of the tasks' scores.")
+    mean_cost_micro_usd = serializers.IntegerField(allow_null=True)
+    measured_at = serializers.DateTimeField(allow_null=True)
+    source = serializers.CharField()  # type: ignore[assignment]
+    origin = serializers.CharField(help_text="File or URL within the feed.")
+    url = serializers.CharField(
+        allow_blank=True, help_text="Where the run, or else its feed, can be looked at."
+    )
+    command = serializers.CharField(allow_blank=True, help_text="What reproduces it.")
+    superseded_at = serializers.DateTimeField(allow_null=True)
+    withdrawn_at = serializers.DateTimeField(allow_null=True)
+
+
+class ModelDetailSerializer(ListedModelSerializer):
+    """A model with everything behind its figures."""
+
+    table_version = serializers.CharField(allow_null=True)
+    overall = OverallSerializer(allow_null=True, help_text="Null when the table has no such model.")
+    routes = RouteFiguresSerializer(many=True)
+    neighbours = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Models whose overall accuracy intervals overlap with its own, nearest first.",
+    )
+    price_history = DatedPriceSerializer(many=True)
+    runs = RunSerializer(many=True)
 
 
 class CellSerializer(serializers.Serializer[Any]):

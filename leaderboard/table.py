@@ -61,7 +61,7 @@ class Estimates(msgspec.Struct, frozen=True):
 
 
 class TableContent(msgspec.Struct, frozen=True):
-    """Everything that the content hash covers."""
+    """Everything that the content hash covers. `scope` says whose results were counted."""
 
     format: int
     routes: tuple[str, ...]
@@ -72,6 +72,7 @@ class TableContent(msgspec.Struct, frozen=True):
     overall: Estimates
     sources: tuple[Source, ...]
     own_sd: list[Any] = []
+    scope: str = "public"
 
 
 @dataclass(frozen=True, eq=False)

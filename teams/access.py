@@ -93,3 +93,15 @@ def project_page(
         return login_required(opened)
 
     return decorate
+
+
+def operator_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Decorate a view that only operators of the site may know of; to others it is a 404."""
+
+    @wraps(view)
+    def opened(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not (request.user.is_authenticated and request.user.is_staff):
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return login_required(opened)

@@ -15,6 +15,7 @@ class KeyHolder:
 
     key_id: str
     project_id: int
+    team_id: int
     scopes: frozenset[str]
 
 
@@ -32,10 +33,10 @@ def verify_key(text: str) -> KeyHolder | None:
     lookup = keys.lookup_of(text)
     if lookup is None:
         return None
-    key = ApiKey.objects.filter(lookup=lookup, revoked_at=None).first()
+    key = ApiKey.objects.select_related("project").filter(lookup=lookup, revoked_at=None).first()
     if key is None or not keys.matches(text, key.digest, settings.API_KEY_SECRET):
         return None
-    return KeyHolder(key.public_id, key.project_id, frozenset(key.scopes))
+    return KeyHolder(key.public_id, key.project_id, key.project.team_id, frozenset(key.scopes))
 
 
 def keys_of(project: Project) -> QuerySet[ApiKey]:

@@ -5,9 +5,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from leaderboard.board import BoardRow
+from leaderboard.charts import accuracy_against_cost
 from lib.money import MICRO, format_usd
 from usage.queries import MAX_SERIES, OTHER, Figures, Series
 from usage.ranges import BUCKETS, Window
+from usage.weighting import Standing
 
 TITLES = {"cost": "Cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
 TICK_FORMATS = {"hour": "%b %-d<br>%H:%M", "day": "%b %-d"}
@@ -85,4 +88,27 @@ def usage_figure(
         },
     )
     figure: dict[str, Any] = go.Figure(bars, layout).to_plotly_json()
+    return figure
+
+
+def weighted_figure(rows: list[BoardRow], page: str, standing: Standing | None) -> dict[str, Any]:
+    """Return accuracy against cost for a project's traffic, with a point for its own choices."""
+    figure = accuracy_against_cost(rows, page)
+    if standing is not None:
+        accuracy, cost = standing.accuracy.mean, standing.cost.mean
+        figure["data"].append(
+            {
+                "type": "scatter",
+                "name": "This project",
+                "mode": "markers",
+                "x": [cost / MICRO],
+                "y": [accuracy],
+                "marker": {"color": "var(--series-2)", "size": 14, "symbol": "star"},
+                "hovertext": [
+                    f"This project’s choices<br>Accuracy {accuracy:.1%}"
+                    f"<br>{format_usd(cost)} per task"
+                ],
+                "hovertemplate": "%{hovertext}<extra></extra>",
+            }
+        )
     return figure

@@ -14,6 +14,7 @@ from routing.models import Decision
 from usage.models import UsageEvent
 from usage.pricing import PriceTier
 from usage.ranges import Window
+from usage.weighting import Traffic
 
 # What usage can be split by, and the column of it.
 GROUPS = {
@@ -229,3 +230,17 @@ def reported_ids(project_id: int, event_ids: Iterable[str]) -> set[str]:
     """Return those of the event ids that the project has reported before."""
     rows = UsageEvent.objects.filter(project_id=project_id, event_id__in=set(event_ids))
     return set(rows.values_list("event_id", flat=True))
+
+
+def traffic(project_id: int, since: datetime) -> list[Traffic]:
+    """Return a project's decisions since a moment, counted by model, route and difficulty."""
+    rows = (
+        Decision.objects.filter(project_id=project_id, created_at__gte=since)
+        .order_by("model", "task_type", "subtask_type", "difficulty")
+        .values_list("model", "task_type", "subtask_type", "difficulty")
+        .annotate(Count("id"))
+    )
+    return [
+        Traffic(model, f"{task_type}/{subtask_type}" if task_type else "", difficulty, count)
+        for model, task_type, subtask_type, difficulty, count in rows
+    ]

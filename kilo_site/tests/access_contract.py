@@ -16,11 +16,12 @@ from django.http import HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from leaderboard.models import PUBLIC, CurrentTable, Feed, Ingestion, RoutingTable, Run
 from routing.actions.recording import do_record_decisions
 from routing.models import Decision
 from teams.access import GRANTED, Permission
 from teams.keys import Scope
-from teams.models import ApiKey, Project, Team, User
+from teams.models import ApiKey, AuditEvent, Project, Team, User
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS")
 SAFE = frozenset({"GET", "HEAD"})
@@ -76,7 +77,16 @@ class Call:
     body: Callable[[World], Any] = lambda _: {}
 
 
-Kind = Open | Page | Call
+@dataclass(frozen=True)
+class Operators:
+    """A page of those who run the site. `form` makes a POST that changes something."""
+
+    writes: bool = False
+    reads: bool = True
+    form: Callable[[World], dict[str, Any]] = lambda _: {}
+
+
+Kind = Open | Page | Call | Operators
 
 
 def policy_form(world: World) -> dict[str, Any]:
@@ -92,6 +102,11 @@ def policy_form(world: World) -> dict[str, Any]:
     }
 
 
+def feed_form(world: World) -> dict[str, Any]:
+    """Return a feed that any operator may add."""
+    return {"name": "one more", "format": "aider", "location": "https://example.org/feed.yml"}
+
+
 def usage_body(world: World) -> Any:
     """Return an event of apollo's decision."""
     decision_id = world.decision.public_id
@@ -99,19 +114,48 @@ def usage_body(world: World) -> Any:
     return {"events": [event]}
 
 
+def runs_body(world: World) -> Any:
+    """Return a run over a benchmark of the team's own."""
+    task = {"task": "apollo-secret-task", "outcome": "passed"}
+    run = {"benchmark": "ours", "model": "lab/small", "harness": "ours", "tasks": [task]}
+    return {"runs": [{**run, "route": "debugging/bug_fixing"}]}
+
+
 TABLE: dict[str, Kind] = {
     "home": Open(),
     "sign_in": Open(SAFE | {"POST", "PUT"}),
     "sign_out": Open(frozenset({"POST"})),
     "leaderboard": Open(),
+    "model": Open(),
+    "route": Open(),
+    "methodology": Open(),
+    "docs": Open(),
     "api_leaderboard": Open(),
     "api_leaderboard_csv": Open(),
     "api_models": Open(),
+    "api_models_csv": Open(),
+    "api_model": Open(),
+    "api_routes": Open(),
     "api_routing_table": Open(),
     "api_routing_table_csv": Open(),
+    "api_routing_tables": Open(),
+    "compare_tables": Open(),
+    "tables": Operators(),
+    "feeds": Operators(),
+    "new_feed": Operators(writes=True, form=feed_form),
+    "edit_feed": Operators(writes=True, form=feed_form),
+    "delete_feed": Operators(writes=True),
+    "run_feed": Operators(writes=True, reads=False),
+    "ingestion": Operators(),
+    "ingestion_progress": Operators(),
+    "ingestion_rejected_csv": Operators(),
+    "withdraw_run": Operators(writes=True),
+    "restore_run": Operators(reads=False),
+    "make_table_current": Operators(writes=True),
     "overview": Page(),
     "usage": Page(),
     "usage_csv": Page(),
+    "project_board": Page(),
     "decisions": Page(),
     "decision": Page(),
     "policy": Page(write=Permission.EDIT_POLICY, form=policy_form),
@@ -121,6 +165,7 @@ TABLE: dict[str, Kind] = {
         form=lambda _: {"name": "one more", "scopes": ["usage:read"]},
     ),
     "revoke_key": Page(Permission.MANAGE_KEYS, Permission.MANAGE_KEYS),
+    "api_runs": Call({"POST": Scope.BENCHMARKS_WRITE}, body=runs_body),
     "api_route": Call(
         {"POST": Scope.ROUTE_WRITE},
         body=lambda _: {"messages": [{"role": "user", "content": "rename a to b"}]},
@@ -131,11 +176,30 @@ TABLE: dict[str, Kind] = {
     "api_usage_events": Call({"GET": Scope.USAGE_READ}),
 }
 
+
+def version(*, current: bool) -> str:
+    """Return the current public table's version, or the other's."""
+    table = CurrentTable.objects.get(scope=PUBLIC).table
+    if not current:
+        table = RoutingTable.objects.filter(scope=PUBLIC).exclude(pk=table.pk).get()
+    return table.version
+
+
 # How to fill in what a URL captures, always with apollo's.
 ARGUMENTS: dict[str, Callable[[World], str]] = {
     "project": lambda world: world.apollo.slug,
+    "model_id": lambda _: "lab/small",
+    "task_type": lambda _: "debugging",
+    "subtask_type": lambda _: "bug_fixing",
+    "document": lambda _: "routing",
     "decision_id": lambda world: world.decision.public_id,
     "key_id": lambda world: world.key.public_id,
+    "before": lambda _: version(current=True),
+    "after": lambda _: version(current=False),
+    "version": lambda _: version(current=False),
+    "feed_id": lambda _: Feed.objects.get().public_id,
+    "ingestion_id": lambda _: Ingestion.objects.get().public_id,
+    "run_id": lambda _: Run.objects.get().public_id,
 }
 
 
@@ -197,6 +261,8 @@ def violations(url: Url, kind: Kind, world: World) -> list[str]:
             check_page(probe, kind)
         case Call():
             check_call(probe, kind, is_single=bool(url.captures))
+        case Operators():
+            check_operators(probe, kind)
     probe.expect_no_change(f"somebody: GET, HEAD or OPTIONS {probe.path}")
     return probe.faults
 
@@ -272,6 +338,19 @@ def check_page(probe: Probe, kind: Page) -> None:
             probe.expect(role, member, method, statuses, sees=allowed, **sent)
 
 
+def check_operators(probe: Probe, kind: Operators) -> None:
+    """Visitors are sent to sign in; to everyone else but operators there is nothing."""
+    sent = as_form(kind.form(probe.world))
+    people = {"outsider": probe.world.outsider, **probe.world.members}
+    for method in METHODS:
+        body = {} if method in SAFE else sent
+        answer = probe.expect("visitor", Client(), method, {302}, **body)
+        if not answer.headers.get("Location", "").startswith(reverse("sign_in")):
+            probe.faults.append(f"visitor: {method} {probe.path} does not lead to the sign-in")
+        for who, person in people.items():
+            probe.expect(who, signed_in(person), method, {404}, **body)
+
+
 def check_call(probe: Probe, kind: Call, *, is_single: bool) -> None:
     """No key is 401, a key without the scope 403, and another team's key meets only its own."""
     world = probe.world
@@ -296,6 +375,8 @@ def check_call(probe: Probe, kind: Call, *, is_single: bool) -> None:
 
 def owner_can(url: Url, kind: Kind, world: World) -> list[str]:
     """Return what fails for those who may: else a broken address would look well guarded."""
+    if isinstance(kind, Operators):
+        return operator_can(url, kind, world)
     probe = Probe(url.path(world), world)
     shown = ""
     if isinstance(kind, Page):
@@ -319,6 +400,20 @@ def owner_can(url: Url, kind: Kind, world: World) -> list[str]:
     return probe.faults
 
 
+def operator_can(url: Url, kind: Operators, world: World) -> list[str]:
+    """Return what fails for an operator."""
+    operator = signed_in(User.objects.create_superuser("operator@example.org"))
+    probe = Probe(url.path(world), world)
+    probe.expect("operator", operator, "GET", {200} if kind.reads else {405}, sees=True)
+    if kind.writes:
+        sent = as_form(kind.form(world))
+        before = AuditEvent.objects.count()
+        probe.expect("operator", operator, "POST", {200, 302}, changes=True, sees=True, **sent)
+        if AuditEvent.objects.count() == before:
+            probe.faults.append(f"operator: POST {probe.path} leaves no audit row")
+    return probe.faults
+
+
 def rows_of_others(borealis: Project) -> dict[str, list[Any]]:
     """Return every row that belongs to a team or a project, except those of borealis."""
     do_record_decisions()
@@ -326,6 +421,8 @@ def rows_of_others(borealis: Project) -> dict[str, list[Any]]:
     for label in ("teams", "routing", "usage"):
         for model in apps.get_app_config(label).get_models():
             found[model.__name__] = list(foreign_rows(model, borealis))
+    for model in (Feed, Ingestion, Run):
+        found[model.__name__] = list(foreign_rows(model, borealis))
     return found
 
 
@@ -339,9 +436,9 @@ def foreign_rows(model: type[Model], borealis: Project) -> Any:
         rows = rows.exclude(pk=borealis.pk)
     elif model is Team:
         rows = rows.exclude(pk=borealis.team_id)
-    elif "project" in names:
+    if "project" in names:
         rows = rows.exclude(project=borealis)
-    elif "team" in names:
+    if "team" in names:
         rows = rows.exclude(team=borealis.team)
     return rows.values()
 

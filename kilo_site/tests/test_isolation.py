@@ -24,6 +24,9 @@ from kilo_site.tests.access_contract import (
     violations,
 )
 from kilo_site.tests.fixtures import PASSWORD, SETUP
+from leaderboard.actions.feeds import do_request_ingestion, do_save_feed
+from leaderboard.models import Feed, IngestionState
+from leaderboard.tests.runs import make_run, tasks
 from leaderboard.tests.tables import publish_table, table_bytes
 from routing.actions.policies import do_save_policy
 from routing.queries import live
@@ -46,7 +49,8 @@ def world(
     borealis_key: str,
     settings: Settings,
 ) -> World:
-    """Something marked of every kind in apollo, three roles to see it, and a published table."""
+    """Something marked of every kind in apollo, three roles to see it, and two published tables."""
+    publish_table(table_bytes({"lab/small": (0.7, 50_000.0), "lab/large": (0.8, 900_000.0)}))
     publish_table(table_bytes({"lab/small": (0.78, 50_000.0), "lab/large": (0.8, 900_000.0)}))
     catalogue()
     apollo.team.name = f"{MARK} team"
@@ -63,6 +67,14 @@ def world(
         note=f"{MARK} note",
     )
     live.renew("the policy is saved")
+    feed = Feed(name="results", format="aider", location="/nowhere/results.yml")
+    do_save_feed(feed, actor=SETUP)
+    ingestion, _ = do_request_ingestion(feed, actor=SETUP)
+    ingestion.state = IngestionState.FAILED
+    ingestion.save()
+    run = make_run("lab/small", tasks(3, 1))
+    run.ingestion = ingestion
+    run.save()
     members: dict[str, User] = {Role.OWNER: alice, Role.VIEWER: bob}
     members[Role.EDITOR] = User.objects.create_user("editor@example.org", PASSWORD)
     do_add_member(apollo.team, members[Role.EDITOR], Role.EDITOR, actor=SETUP)

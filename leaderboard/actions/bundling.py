@@ -196,7 +196,7 @@ def do_load_figures(*, actor: Actor, path: Path = BUNDLED) -> LoadReport:
     described = {model.name: model for model in bundle.models}
     live = {
         (run.harness, run.feed_model_name, run.benchmark_id): run
-        for run in Run.objects.filter(source=bundle.source.format, superseded_at=None)
+        for run in Run.objects.filter(source=bundle.source.format, team=None, superseded_at=None)
     }
     models: dict[str, CatalogModel] = {}
     written: list[tuple[Run, BundledRun]] = []

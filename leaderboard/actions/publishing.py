@@ -2,18 +2,30 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from leaderboard import scorecard
+from leaderboard import queries, scorecard
 from leaderboard import table as tables
-from leaderboard.models import PUBLIC, CatalogModel, CurrentTable, Price, RoutingTable
-from leaderboard.queries import Figure, prices_on, run_figures
+from leaderboard.models import (
+    PUBLIC,
+    CatalogModel,
+    CurrentTable,
+    Ingestion,
+    Price,
+    RoutingTable,
+    scope_of,
+)
+from leaderboard.queries import Figure, prices_on
 from leaderboard.sources.formats import FORMATS
 from lib.taxonomy import DIFFICULTIES, ROUTES
-from teams.actions import Actor, announce_change, audit
+from teams.actions import Actor, SystemActor, announce_change, audit
+from teams.models import Team
 
 # How an agent's tokens split, roughly: most are re-read from cache. Only ratios between models
 # matter.
@@ -24,36 +36,149 @@ class PublishRefused(Exception):
     """No table was published, and the last one stays live. The message says why, and what to do."""
 
 
-def do_publish(*, actor: Actor, day: dt.date | None = None) -> tuple[RoutingTable, bool]:
-    """Publish a table from all live runs, with the prices of `day` (today).
+@dataclass(frozen=True)
+class Publication:
+    """What became of one scope: its table and whether that is new, or why there is none."""
 
-    Returns the table and whether it is new: the same runs and prices give the same content, hence
-    the same hash, and publishing it again only moves the pointer. Raises PublishRefused.
+    scope: str
+    table: RoutingTable | None
+    is_new: bool = False
+    refusal: str = ""
+
+
+def do_publish_all(
+    *, actor: Actor, day: dt.date | None = None, after: str = ""
+) -> list[Publication]:
+    """Publish the public table, then one for every team that has live results of its own.
+
+    A refusal stops none of the others, and leaves an audit row. A team whose results were all
+    withdrawn goes back to the public table. `after` names the ingestion that led to it.
     """
-    data = tables.encode(build(list(run_figures()), day or timezone.now().date()))
-    digest = tables.content_hash(data)
+    return [
+        attempt(team, actor=actor, day=day, after=after)
+        for team in (None, *queries.teams_with_tables())
+    ]
+
+
+def do_publish_after(ingestion: Ingestion) -> list[Publication]:
+    """Publish what an ingestion may have changed, unless AUTO_PUBLISH is off.
+
+    Public results count in every table, a team's own in that team's alone.
+    """
+    if not settings.AUTO_PUBLISH:
+        return []
+    actor, after = SystemActor("automatic publishing"), ingestion.public_id
+    if ingestion.team is None:
+        return do_publish_all(actor=actor, after=after)
+    return [attempt(ingestion.team, actor=actor, after=after)]
+
+
+def attempt(
+    team: Team | None, *, actor: Actor, day: dt.date | None = None, after: str = ""
+) -> Publication:
+    """Publish one scope's table; what stands in its way is recorded, not raised."""
+    if team is not None and not queries.has_live_runs(team):
+        do_retire(team, actor=actor)
+        return Publication(scope_of(team), None, refusal="No live results of its own.")
+    try:
+        table, is_new = do_publish(actor=actor, day=day, team=team, after=after)
+    except PublishRefused as refusal:
+        audit(actor, "table.refused", team=team, reason=str(refusal), **caused_by(after))
+        return Publication(scope_of(team), None, refusal=str(refusal))
+    return Publication(scope_of(team), table, is_new)
+
+
+def do_publish(
+    *, actor: Actor, day: dt.date | None = None, team: Team | None = None, after: str = ""
+) -> tuple[RoutingTable, bool]:
+    """Publish a table from all live public runs, with the prices of `day` (today).
+
+    With a team its own runs count too, and the table routes for that team alone. Returns the table
+    and whether it is new: the same runs and prices give the same content, hence the same hash, and
+    publishing it again only moves the pointer. Raises PublishRefused.
+    """
+    pointers = CurrentTable.objects.filter(team=team).select_related("table")
+    while True:
+        seen = pointers.values_list("moved_at", flat=True).first()
+        figures = list(queries.run_figures(team.pk if team else None))
+        data = tables.encode(build(figures, day or timezone.now().date(), scope_of(team)))
+        with transaction.atomic():
+            before = pointers.select_for_update(of=("self",)).first()
+            # Somebody who published in between may have read newer runs than these.
+            if (before.moved_at if before else None) != seen:
+                continue
+            digest = tables.content_hash(data)
+            table, is_new = RoutingTable.objects.get_or_create(
+                content_hash=digest,
+                defaults={
+                    "version": tables.version_of(digest),
+                    "content": data,
+                    "scope": scope_of(team),
+                    "team": team,
+                    "published_by": actor.public_id,
+                },
+            )
+            move_pointer(table)
+            audit(
+                actor,
+                "table.published",
+                table.version,
+                team=team,
+                before=before.table.version if before else None,
+                **caused_by(after),
+            )
+        return table, is_new
+
+
+def do_roll_back(version: str, *, actor: Actor, team: Team | None = None) -> RoutingTable:
+    """Make an earlier table of the same scope the one that routes, until the next is published.
+
+    Raises PublishRefused when the scope has no such table, or it cannot or need not be made
+    current.
+    """
     with transaction.atomic():
-        table, created = RoutingTable.objects.get_or_create(
-            content_hash=digest,
-            defaults={
-                "version": tables.version_of(digest),
-                "content": data,
-                "published_by": actor.public_id,
-            },
-        )
-        pointers = CurrentTable.objects.select_for_update().select_related("table")
-        before = pointers.filter(scope=PUBLIC).first()
-        CurrentTable.objects.update_or_create(
-            scope=PUBLIC, defaults={"table": table, "moved_at": timezone.now()}
-        )
-        audit(
-            actor, "table.published", table.version, before=before.table.version if before else None
-        )
-        announce_change()
-    return table, created
+        pointers = CurrentTable.objects.filter(team=team).select_related("table")
+        before = pointers.select_for_update(of=("self",)).first()
+        table = RoutingTable.objects.filter(team=team, version=version).first()
+        if before is None or table is None:
+            raise PublishRefused(f"There is no {scope_of(team)} table {version} to go back to.")
+        if table.pk == before.table_id:
+            raise PublishRefused(f"{version} is the current table already.")
+        try:
+            tables.decode(bytes(table.content))
+        except ValueError as error:
+            raise PublishRefused(f"{version} cannot route any more. {error}") from error
+        move_pointer(table)
+        audit(actor, "table.rolled_back", version, team=team, before=before.table.version)
+    return table
 
 
-def build(figures: Sequence[Figure], day: dt.date) -> tables.TableContent:
+@transaction.atomic
+def do_retire(team: Team, *, actor: Actor) -> None:
+    """Let a team without results of its own be routed by the public table again."""
+    pointer = CurrentTable.objects.filter(team=team).select_related("table").first()
+    if pointer is None:
+        return
+    pointer.delete()
+    audit(actor, "table.retired", pointer.table.version, team=team)
+    announce_change()
+
+
+def move_pointer(table: RoutingTable) -> None:
+    """Make a table the current one of its scope; call it in a transaction."""
+    CurrentTable.objects.update_or_create(
+        team=table.team,
+        defaults={"scope": table.scope, "table": table, "moved_at": timezone.now()},
+    )
+    announce_change()
+
+
+def caused_by(after: str) -> dict[str, Any]:
+    """Return the audit detail that names the ingestion behind a publication."""
+    return {"after": after} if after else {}
+
+
+def build(figures: Sequence[Figure], day: dt.date, scope: str = PUBLIC) -> tables.TableContent:
     """Fit the scorecard and put it into the form that is published. Raises PublishRefused."""
     if not any(figure.n for figure in figures):
         raise PublishRefused(
@@ -80,6 +205,7 @@ def build(figures: Sequence[Figure], day: dt.date) -> tables.TableContent:
         overall=estimates(card.accuracy_overall, card.cost_overall, card.n.sum(axis=(1, 2))),
         sources=credits(figures),
         own_sd=rounded(card.own_sd),
+        scope=scope,
     )
 
 

@@ -10,9 +10,10 @@ ability of the model, delta_mr its own deviation on the route r that the benchma
 what a harness adds to the reference harness (the one most tasks were run in, and for which the
 estimates are), and
 eps_mbd what is left. All but gamma are normal with mean zero; their variances are estimated from
-the data, and decide how strongly a small cell is drawn towards what the model's other cells say. A
-route that nothing measured is predicted from gamma and a_m alone, with the variance of everything
-unknown added.
+the data (delta's route by route, theta's is a constant), and decide how strongly a small cell is
+drawn towards what the model's other cells say. A route that nothing measured is predicted from
+gamma and a_m alone, with the variance of everything unknown added. Intervals also count that a
+benchmark's tasks are a sample of the tasks there could be.
 
 Cost is the same linear model for the log of the mean cost per task, with the log of the model's
 blended list price as a regressor, so that a model without a known cost starts from its price.

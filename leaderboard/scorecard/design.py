@@ -151,3 +151,13 @@ class Rows:
             mix=mix,
             at_level=at_level,
         )
+
+    def sums(self, values: Floats, models: int) -> Floats:
+        """Add up the rows' values by model and route; shape (models, routes, columns)."""
+        group = self.model * len(ROUTES) + self.route - 1
+        order = np.argsort(group, kind="stable")
+        firsts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        found = np.zeros((models * len(ROUTES), values.shape[1]))
+        if len(order):
+            found[group[order][firsts]] = np.add.reduceat(values[order], firsts, axis=0)
+        return found.reshape(models, len(ROUTES), -1)

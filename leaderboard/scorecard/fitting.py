@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leaderboard.scorecard.design import LEVELS, LOCAL, Design, Floats, Observation, Rows
+from lib.taxonomy import ROUTES
 
 # Weak priors of gamma, mean and variance, for when next to nothing was measured: any accuracy is
 # possible, and a task of coding work costs some tenths of a dollar, give or take a factor of seven.
@@ -23,6 +25,8 @@ PRICE_ELASTICITY, PRICE_ELASTICITY_VARIANCE = 1.0, 0.09
 HARNESS_VARIANCE = 0.25
 # A variance estimated as zero would never grow again under EM.
 MIN_VARIANCE = 1e-4
+# A route's own variance of deviations counts as much as the pooled one from this many models on.
+BORROWED_MODELS = 4
 EM_STEPS = 80
 # The empirical spread of three tasks says little: costs are never believed to better than this.
 MIN_COST_CV = 0.3
@@ -48,8 +52,9 @@ class Fit:
     response: Floats = field(default_factory=lambda: np.zeros(0))
     noise: Floats = field(default_factory=lambda: np.zeros(0))
     variances: dict[str, float] = field(
-        default_factory=lambda: {"beta": 0.5, "ability": 0.5, "delta": 0.5, "residual": 0.1}
+        default_factory=lambda: {"beta": 0.5, "ability": 0.5, "residual": 0.1}
     )
+    delta_variances: Floats = field(default_factory=lambda: np.full(len(ROUTES), 0.5))
 
     @classmethod
     def begin(
@@ -127,26 +132,14 @@ def solve(fitted: Fit, weights: Floats, response: Floats, noise: Floats) -> Floa
 
     `weights` spread each row over the difficulties. Returns the rows' residuals.
     """
-    design, rows, variances = fitted.design, fitted.rows, fitted.variances
-    x = np.einsum("rl,rlg->rg", weights, rows.at_level)
+    rows, variances = fitted.rows, fitted.variances
+    x = (weights[:, None, :] @ rows.at_level)[:, 0]
     weight = 1.0 / (noise + variances["residual"])
     precision, prior_mean = priors(fitted)
 
     global_block = (x.T * weight) @ x + np.diag(precision)
     global_right = x.T @ (weight * response) + precision * prior_mean
-    count = len(design.models)
-    local_block = np.zeros((count, LOCAL, LOCAL))
-    cross_block = np.zeros((count, LOCAL, design.size))
-    local_right = np.zeros((count, LOCAL))
-    ability = np.zeros_like(rows.route)
-    for one in (ability, rows.route):
-        np.add.at(cross_block, (rows.model, one), weight[:, None] * x)
-        np.add.at(local_right, (rows.model, one), weight * response)
-        for other in (ability, rows.route):
-            np.add.at(local_block, (rows.model, one, other), weight)
-    local_block[:, 0, 0] += 1 / variances["ability"]
-    routes = np.arange(1, LOCAL)
-    local_block[:, routes, routes] += 1 / variances["delta"]
+    local_block, cross_block, local_right = local_equations(fitted, x, weight, response)
 
     inverse = np.linalg.inv(local_block)
     carried = inverse @ cross_block
@@ -160,6 +153,29 @@ def solve(fitted: Fit, weights: Floats, response: Floats, noise: Floats) -> Floa
     fitted.own_covariance = inverse - fitted.cross_covariance @ np.swapaxes(carried, 1, 2)
     fitted.response, fitted.noise = response, noise
     return update_variances(fitted, x)
+
+
+def local_equations(
+    fitted: Fit, x: Floats, weight: Floats, response: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return each model's block of the equations: own with own, own with global, right side.
+
+    A row contains its model's ability and one deviation, so all sums are over (model, route).
+    """
+    rows, count = fitted.rows, len(fitted.design.models)
+    weights = rows.sums(weight[:, None], count)[..., 0]
+    local = np.zeros((count, LOCAL, LOCAL))
+    routes = np.arange(1, LOCAL)
+    local[:, 0, 0] = weights.sum(axis=1) + 1 / fitted.variances["ability"]
+    local[:, 0, 1:] = local[:, 1:, 0] = weights
+    local[:, routes, routes] = weights + 1 / fitted.delta_variances
+    cross = rows.sums(weight[:, None] * x, count)
+    right = rows.sums((weight * response)[:, None], count)[..., 0]
+    return (
+        local,
+        np.concatenate([cross.sum(axis=1, keepdims=True), cross], axis=1),
+        np.concatenate([right.sum(axis=1, keepdims=True), right], axis=1),
+    )
 
 
 def priors(fitted: Fit) -> tuple[Floats, Floats]:
@@ -199,9 +215,21 @@ def update_variances(fitted: Fit, x: Floats) -> Floats:
 
     variances["beta"] = at_least(betas[design.betas])
     variances["ability"] = at_least(spread[:, 0])
-    variances["delta"] = at_least(spread[pairs])
+    fitted.delta_variances = by_route(spread, pairs)
     variances["residual"] = at_least(residual_spread)
     return residual
+
+
+def by_route(spread: Floats, pairs: NDArray[np.bool_]) -> Floats:
+    """Return how much models deviate on each route, from their squared deviations.
+
+    Models differ more on some kinds of work than on others. A route that few models were measured
+    on borrows from all routes together, and one that nothing measured is like them on average.
+    """
+    pooled = at_least(spread[pairs])
+    known = pairs[:, 1:]
+    total = np.where(known, spread[:, 1:], 0.0).sum(axis=0) + BORROWED_MODELS * pooled
+    return np.asarray(np.maximum(total / (known.sum(axis=0) + BORROWED_MODELS), MIN_VARIANCE))
 
 
 def at_least(values: Floats) -> float:

@@ -1,15 +1,18 @@
 """From fitted effects to figures with intervals, for cells, routes and overall."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from leaderboard.scorecard.design import LEVELS, LOCAL, Floats, Ints
+from leaderboard.scorecard.design import LEVELS, LOCAL, Design, Floats, Ints
 from leaderboard.scorecard.fitting import Fit, logit, sigmoid
 from lib.taxonomy import DIFFICULTIES, ROUTES
 
 Z90 = 1.6448536269514722
+# How much the tasks of one third of a benchmark differ in ease, on the scale of the predictor.
+TASK_VARIANCE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,45 +50,80 @@ class Prediction:
     own_sd: Floats
 
 
+@dataclass(frozen=True)
+class Place:
+    """One linear predictor: a benchmark, or a route that nothing measured, at a difficulty."""
+
+    route: int
+    benchmark: str | None
+    level: int
+    share: float
+
+
+def places_of(design: Design) -> list[Place]:
+    """Return the predictors that all figures are means of; `share` is the part of the route."""
+    unmeasured: dict[str | None, float] = {None: 1.0}
+    return [
+        Place(number, benchmark, level, share)
+        for number, route in enumerate(ROUTES)
+        for benchmark, share in (design.shares(route) or unmeasured).items()
+        for level in range(LEVELS)
+    ]
+
+
 def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
     """Return estimates of cells, routes and overall from a fit."""
-    shape = (len(fitted.design.models), len(ROUTES), LEVELS)
-    center, variance, own = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    routes = np.zeros((3, *shape[:2]))
-    overall = np.zeros((3, shape[0]))
-    seen = seen_cells(fitted)
-    by_route = np.arange(len(ROUTES) * LEVELS).reshape(shape[1:])
-    inside = by_route[measured].ravel()
-    for index, model in enumerate(fitted.design.models):
-        eta, covariance, own_variance = joint(fitted, model, seen)
-        center[index] = eta.reshape(shape[1:])
-        variance[index] = np.diag(covariance).reshape(shape[1:])
-        own[index] = own_variance.reshape(shape[1:])
-        for route, cells in enumerate(by_route):
-            routes[:, index, route] = mean_of_cells(eta, covariance, cells, scale)
-        overall[:, index] = mean_of_cells(eta, covariance, inside, scale)
-    width = Z90 * np.sqrt(variance)
-    cells_estimate = Estimate(
-        scale.point(center, variance),
-        scale.inverse(center - width),
-        scale.inverse(center + width),
+    places = places_of(fitted.design)
+    cells = np.zeros((len(ROUTES), LEVELS, len(places)))
+    for column, place in enumerate(places):
+        cells[place.route, place.level, column] = place.share
+    routes = cells.mean(axis=1)
+    weights = [cells.reshape(-1, len(places)), routes, routes[measured].mean(axis=0)[None]]
+    seen, layout = seen_cells(fitted), Layout.of(fitted, places)
+    rows: tuple[list[Floats], ...] = ([], [], [])
+    own_rows = []
+    for model in fitted.design.models:
+        eta, covariance, own = joint(fitted, model, seen, layout)
+        for kind, weight in zip(rows, weights, strict=True):
+            kind.append(means(eta, covariance, weight, scale))
+        gradient = weights[0] * scale.slope(eta)
+        own_rows.append(np.sqrt(((gradient @ own) * gradient).sum(axis=1)))
+    count = len(fitted.design.models)
+    shapes = ((count, len(ROUTES), LEVELS), (count, len(ROUTES)), (count,))
+    of_cells, of_routes, overall = (
+        Estimate(*(np.array([one[part] for one in kind]).reshape(shape) for part in range(3)))
+        for kind, shape in zip(rows, shapes, strict=True)
     )
-    own_sd = scale.slope(center) * np.sqrt(own)
-    return Prediction(cells_estimate, Estimate(*routes), Estimate(*overall), own_sd)
+    own_sd = np.array(own_rows).reshape(shapes[0])
+    return Prediction(of_cells, of_routes, overall, own_sd)
 
 
-def mean_of_cells(eta: Floats, covariance: Floats, cells: Ints, scale: Scale) -> Floats:
-    """Return mean, low and high of the mean over some cells.
+def means(eta: Floats, covariance: Floats, weights: Floats, scale: Scale) -> Floats:
+    """Return mean, low and high (three rows) of weighted means of figures, one per row of
+    `weights`.
 
     The interval is built on the scale of the predictor, so that it cannot leave the range of the
     figure.
     """
-    part = covariance[np.ix_(cells, cells)]
-    value = scale.point(eta[cells], np.diag(part)).mean()
-    gradient = scale.slope(eta[cells]) / len(cells)
-    width = Z90 * np.sqrt(gradient @ part @ gradient) * scale.back_slope(value)
-    place = scale.back(value)
-    return np.array([value, scale.inverse(place - width), scale.inverse(place + width)])
+    value = weights @ scale.point(eta, np.diag(covariance))
+    gradient = weights * scale.slope(eta)
+    variance = ((gradient @ covariance) * gradient).sum(axis=1)
+    width = Z90 * np.sqrt(variance) * scale.back_slope(value)
+    center = scale.back(value)
+    return np.array([value, scale.inverse(center - width), scale.inverse(center + width)])
+
+
+def sampling_variances(fitted: Fit) -> dict[str, float]:
+    """Return, by benchmark, how uncertain its ease is because its tasks are a sample.
+
+    Other tasks of the same kind would be easier or harder on the whole, by the variance of ease
+    between its tasks over their number. That variance is read off the eases of its thirds.
+    """
+    design, ease = fitted.design, fitted.ease
+    return {
+        name: float(np.var([ease[d] + ease[design.beta(name, d)] for d in range(LEVELS)])) / tasks
+        for name, tasks in design.tasks.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -118,48 +156,68 @@ def seen_cells(fitted: Fit) -> dict[tuple[str, str, int], Seen]:
     return {key: Seen(total / precision, 1 / precision) for key, (total, precision) in sums.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What the predictors at the places are made of, the same for every model.
+
+    `shared` and `own` tell which global and local effects each contains; `ease` is the covariance
+    of what no effect knows: the ease of routes that nothing measured, and that a benchmark's tasks
+    are a sample.
+    """
+
+    places: Sequence[Place]
+    shared: Floats
+    own: Floats
+    ease: Floats
+
+    @classmethod
+    def of(cls, fitted: Fit, places: Sequence[Place]) -> "Layout":
+        """Lay the places out."""
+        design, count = fitted.design, len(places)
+        sampled = sampling_variances(fitted)
+        shared, own = np.zeros((count, design.size)), np.zeros((count, LOCAL))
+        ease = np.zeros((count, count))
+        for row, place in enumerate(places):
+            own[row, [0, 1 + place.route]] = 1.0
+            shared[row, place.level] = 1.0
+            if place.benchmark:
+                shared[row, design.beta(place.benchmark, place.level)] = 1.0
+                ease[row, row] = TASK_VARIANCE * LEVELS / design.tasks[place.benchmark]
+        for row, other in product(range(count), repeat=2):
+            one, two = places[row], places[other]
+            if one.route == two.route and one.benchmark == two.benchmark:
+                # Either moves all difficulties of the benchmark, or of the route, together.
+                ease[row, other] += (
+                    sampled[one.benchmark] if one.benchmark else fitted.variances["beta"]
+                )
+        return cls(places, shared, own, ease)
+
+
 def joint(
-    fitted: Fit, model: str, seen: Mapping[tuple[str, str, int], Seen]
+    fitted: Fit, model: str, seen: Mapping[tuple[str, str, int], Seen], layout: Layout
 ) -> tuple[Floats, Floats, Floats]:
-    """Return a model's 54 linear predictors, route by route.
+    """Return a model's linear predictors at the places.
 
     Each is a compromise between what the effects expect and what was observed. Gives their mean,
-    their covariance, and the part of each variance that is the model's own.
+    their covariance, and the part of the covariance that is the model's own.
     """
-    design, residual = fitted.design, fitted.variances["residual"]
-    place = design.model[model]
-    count = len(ROUTES) * LEVELS
-    shared, own = np.zeros((count, design.size)), np.zeros((count, LOCAL))
-    extra, ease = np.zeros(count), np.zeros((count, count))
-    observed = np.zeros(count)
-    for number, route in enumerate(ROUTES):
-        parts: list[tuple[str | None, float]] = list(design.shares(route).items()) or [(None, 1.0)]
-        for level in range(LEVELS):
-            row = number * LEVELS + level
-            for name, share in parts:
-                cell = seen.get((model, name, level)) if name else None
-                belief = 0.0
-                if cell is None:
-                    extra[row] += share**2 * residual
-                else:
-                    belief = residual / (residual + cell.noise)
-                    observed[row] += share * belief * cell.response
-                    extra[row] += share**2 * belief * cell.noise
-                left = share * (1 - belief)
-                own[row, [0, 1 + number]] += left
-                shared[row, level] += left
-                if name:
-                    shared[row, design.beta(name, level)] = left
-        if parts[0][0] is None:
-            # The ease of what nobody measured moves all difficulties of the route together.
-            block = slice(number * LEVELS, (number + 1) * LEVELS)
-            ease[block, block] = fitted.variances["beta"]
-    shared[:, design.price] = own[:, 0] * fitted.log_price.get(model, 0.0)
-    mine = own @ fitted.own_covariance[place] @ own.T + np.diag(extra)
-    cross = own @ fitted.cross_covariance[place] @ shared.T
-    covariance = shared @ fitted.ease_covariance @ shared.T + cross + cross.T + mine + ease
-    center = shared @ fitted.ease + own @ fitted.own[place] + observed
-    return center, covariance, np.diag(mine)
+    residual, index = fitted.variances["residual"], fitted.design.model[model]
+    belief = np.zeros(len(layout.places))
+    response, noise = np.zeros_like(belief), np.zeros_like(belief)
+    for row, place in enumerate(layout.places):
+        cell = seen.get((model, place.benchmark, place.level)) if place.benchmark else None
+        if cell:
+            belief[row] = residual / (residual + cell.noise)
+            response[row], noise[row] = cell.response, cell.noise
+    expected = 1 - belief
+    extra = np.where(belief > 0, belief * noise, residual)
+    own, shared = layout.own * expected[:, None], layout.shared * expected[:, None]
+    shared[:, fitted.design.price] = expected * fitted.log_price.get(model, 0.0)
+    mine = own @ fitted.own_covariance[index] @ own.T + np.diag(extra)
+    cross = own @ fitted.cross_covariance[index] @ shared.T
+    covariance = shared @ fitted.ease_covariance @ shared.T + cross + cross.T + mine + layout.ease
+    center = shared @ fitted.ease + own @ fitted.own[index] + belief * response
+    return center, covariance, mine
 
 
 def sigmoid_slope(x: Floats) -> Floats:

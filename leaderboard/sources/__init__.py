@@ -35,7 +35,7 @@ class FeedModel:
     price: FeedPrice | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ParsedTask:
     """One trial of one task; see `leaderboard.models.TaskResult`. None: the feed is silent."""
 
@@ -66,7 +66,7 @@ class ParsedRun:
     """One model in one harness over one benchmark: tasks, or figures where there are no tasks.
 
     `origin` is the file or URL within the feed, `url` where a person can look at the run, `command`
-    what reproduces it.
+    what reproduces it, and `route` what a benchmark measures that nobody has declared yet.
     """
 
     benchmark: str
@@ -80,6 +80,7 @@ class ParsedRun:
     figures: tuple[ParsedFigure, ...] = ()
     url: str = ""
     command: str = ""
+    route: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,12 @@
 
 ``results/<model>/metadata.json`` names the model, the harness and list prices; ``scores.json`` has
 one entry per benchmark with its date and mean run time; ``instance_results/<benchmark>.json`` maps
-each task to ``{"resolved": bool | null, "cost": dollars | null}``.
+each task to ``{"resolved": bool | null, "cost": dollars | null}``. The folder
+``alternative_agents/<harness>/<model>/`` holds the same for other harnesses.
 """
 
-import datetime as dt
-import json
-import math
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,22 +20,22 @@ from leaderboard.sources import (
     Rejection,
     UnusablePath,
 )
-from lib.money import to_micro_usd
-
-MAX_FILE_BYTES: Final = 50 * 1024 * 1024
-# Beyond these a figure is a mistake of unit, not a measurement.
-MAX_TASK_USD: Final = 100_000
-MAX_MTOK_USD: Final = 100_000
-MAX_RUNTIME_SECONDS: Final = 30 * 24 * 3600
-DUPLICATE: Final = object()
-
-
-class BadFile(Exception):
-    """The whole file cannot be used; the message says why."""
-
-
-class BadValue(Exception):
-    """One value cannot be used; the message says why."""
+from leaderboard.sources.reading import (
+    DUPLICATE,
+    MAX_MTOK_USD,
+    MAX_RUNTIME_SECONDS,
+    MAX_TASK_USD,
+    BadFile,
+    BadValue,
+    amount,
+    dollars,
+    load_json,
+    model_name,
+    moment,
+    printable,
+    short,
+    text,
+)
 
 
 class OpenHandsIndex:
@@ -50,36 +48,57 @@ class OpenHandsIndex:
 
     def count(self, path: Path) -> int:
         """See `Source.count`."""
-        return sum(1 for _ in results_folder(path).glob("*/instance_results/*.json"))
+        return sum(
+            1
+            for group in groups(path)
+            for folder in folders(group.root)
+            for _ in folder.glob("instance_results/*.json")
+        )
 
     def read(self, path: Path) -> Iterator[ParsedRun | Rejection]:
         """See `Source.read`."""
-        root = results_folder(path)
-        for folder in model_folders(root):
-            yield from ModelFolder(root, folder).read()
+        for group in groups(path):
+            for folder in folders(group.root):
+                yield from ModelFolder(group, folder).read()
 
 
-def results_folder(path: Path) -> Path:
-    """Return the ``results`` folder that `path` is or contains. Raises UnusablePath."""
-    inner = path / "results"
+@dataclass(frozen=True)
+class Group:
+    """Folders of models that share a harness. Without one, each names its own."""
+
+    root: Path
+    name: str
+    harness: str | None = None
+
+
+def groups(path: Path) -> list[Group]:
+    """Return what the feed at `path` is made of, in a fixed order. Raises UnusablePath."""
+    inner, others = path / "results", path / "alternative_agents"
     root = inner if inner.is_dir() else path
     if not root.is_dir():
         raise UnusablePath(f"{path} is not a folder.")
-    if not any((folder / "metadata.json").exists() for folder in model_folders(root)):
+    found = []
+    if any((folder / "metadata.json").exists() for folder in folders(root)):
+        found.append(Group(root.resolve(), "results"))
+    for harness in folders(others) if others.is_dir() else []:
+        name = f"{others.name}/{harness.name}"
+        if harness.resolve().is_relative_to(path.resolve()):
+            found.append(Group(harness.resolve(), name, harness.name))
+    if not found:
         raise UnusablePath(f"{path} holds no results/<model>/metadata.json.")
-    return root.resolve()
+    return found
 
 
-def model_folders(root: Path) -> list[Path]:
-    """Return the folders of models in a fixed order."""
+def folders(root: Path) -> list[Path]:
+    """Return the folders in a folder, in a fixed order."""
     return sorted(entry for entry in root.iterdir() if entry.is_dir() and entry.name[0] != ".")
 
 
 class ModelFolder:
     """One model's folder."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.root, self.folder = root, folder
+    def __init__(self, group: Group, folder: Path) -> None:
+        self.group, self.root, self.folder = group, group.root, folder
         self.rejections: list[Rejection] = []
 
     def read(self) -> Iterator[ParsedRun | Rejection]:
@@ -87,7 +106,7 @@ class ModelFolder:
         try:
             metadata = self.load("metadata.json", dict)
             model = self.model(metadata)
-            harness = text(metadata, "agent_name", 60)
+            harness = self.harness(metadata)
         except BadFile as error:
             yield self.rejection("metadata.json", "", str(error))
             return
@@ -120,6 +139,12 @@ class ModelFolder:
             file = f"instance_results/{benchmark}.json"
             yield self.rejection(file, "", "missing, though scores.json lists this benchmark")
 
+    def harness(self, metadata: dict[str, Any]) -> str:
+        """Return what ran the model. Raises BadValue."""
+        if self.group.harness is None:
+            return text(metadata, "agent_name", 60)
+        return text({"the harness folder": self.group.harness}, "the harness folder", 60)
+
     def version(self, metadata: dict[str, Any]) -> str:
         """Return the harness version that holds where a score names none; it may be empty."""
         try:
@@ -131,9 +156,7 @@ class ModelFolder:
 
     def model(self, metadata: dict[str, Any]) -> FeedModel:
         """Return what the metadata says of the model. Raises BadValue without a usable name."""
-        name = text(metadata, "model", 100)
-        if not any(character.isalnum() for character in name):
-            raise BadValue(f"model is {name!r}, which has no letter or digit")
+        name = model_name(metadata, "model")
         flags: dict[str, bool | None] = {}
         for key in ("supports_vision", "available"):
             value = metadata.get(key)
@@ -217,32 +240,11 @@ class ModelFolder:
 
     def load(self, file: str, kind: type) -> Any:
         """Return the parsed JSON of a file, which must be of `kind`. Raises BadFile."""
-        path = self.folder / file
-        try:
-            if not path.resolve().is_relative_to(self.root):
-                raise BadFile("points outside the results folder")
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise BadFile("is not a regular file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise BadFile(f"has {status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
-            parsed = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=pairs)
-        except FileNotFoundError as error:
-            raise BadFile("missing") from error
-        except (OSError, RuntimeError) as error:
-            # RuntimeError: a loop of symbolic links, or JSON nested beyond all reason.
-            raise BadFile(f"cannot be read: {type(error).__name__}") from error
-        except UnicodeDecodeError as error:
-            raise BadFile(f"is not UTF-8 (byte {error.start})") from error
-        except ValueError as error:
-            raise BadFile(f"is not valid JSON: {error}") from error
-        if not isinstance(parsed, kind):
-            raise BadFile(f"is a JSON {KINDS[type(parsed)]}, not {KINDS[kind]}")
-        return parsed
+        return load_json(self.folder / file, kind, self.root)
 
     def relative(self, file: str) -> str:
         """Return a file's path within the feed."""
-        return printable(f"results/{self.folder.name}/{file}")
+        return printable(f"{self.group.name}/{self.folder.name}/{file}")
 
     def rejection(self, file: str, row: str, reason: str) -> Rejection:
         """Return a rejection of a file of this folder."""
@@ -256,25 +258,6 @@ class ModelFolder:
         """Return the kept rejections and forget them."""
         taken, self.rejections = self.rejections, []
         return taken
-
-
-KINDS: Final = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    int: "number",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-}
-
-
-def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object; a key that appears twice gets a value that no field accepts."""
-    found: dict[str, Any] = {}
-    for key, value in items:
-        found[key] = DUPLICATE if key in found else value
-    return found
 
 
 def parse_task(name: str, row: Any) -> ParsedTask:
@@ -295,70 +278,14 @@ def parse_task(name: str, row: Any) -> ParsedTask:
     return ParsedTask(name, score, dollars(row["cost"], "cost", MAX_TASK_USD))
 
 
-def dollars(value: Any, key: str, most: float) -> int | None:
-    """Return dollars as micro-USD, and null as None. Raises BadValue."""
-    number = amount(value, key, most)
-    return None if number is None else to_micro_usd(number)
-
-
-def amount(value: Any, key: str, most: float) -> float | None:
-    """Return a number from zero to `most`, and null as None. Raises BadValue."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadValue(f"{key} is {short(value)}, not a number")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadValue(f"{key} is {value}, not a finite number")
-    if value < 0:
-        raise BadValue(f"{key} is {short(value)}, below zero")
-    if value > most:
-        raise BadValue(f"{key} is {short(value)}, more than {most:,}")
-    return value
-
-
-def text(source: dict[str, Any], key: str, longest: int) -> str:
-    """Return a string field that says something. Raises BadValue."""
-    value = source.get(key)
-    if not isinstance(value, str) or not value.isprintable() or len(value) > longest:
-        raise BadValue(f"{key} is {short(value)}, not a text of up to {longest} characters")
-    if not value.strip():
-        raise BadValue(f"{key} is empty")
-    return value
-
-
-def moment(score: dict[str, Any]) -> dt.datetime:
-    """Return ``submission_time`` as UTC; without a zone it is taken for UTC. Raises BadValue."""
-    value = text(score, "submission_time", 60)
-    try:
-        parsed = dt.datetime.fromisoformat(value)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-    except (ValueError, OverflowError) as error:
-        raise BadValue(f"submission_time is {short(value)}, not an ISO 8601 time") from error
-
-
 def runtime_ms(score: dict[str, Any]) -> int | None:
     """Return ``average_runtime``, which is in seconds, as milliseconds. Raises BadValue."""
     seconds = amount(score["average_runtime"], "average_runtime", MAX_RUNTIME_SECONDS)
     return None if seconds is None else round(seconds * 1000)
 
 
-SCORE_FIELDS: Final = {
+SCORE_FIELDS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "agent_version": lambda score: text(score, "agent_version", 40),
     "average_runtime": runtime_ms,
-    "submission_time": moment,
+    "submission_time": lambda score: moment(score, "submission_time"),
 }
-
-
-def short(value: Any) -> str:
-    """Return a value as a message can show it."""
-    if value is DUPLICATE:
-        return "given twice"
-    if isinstance(value, dict | list):
-        return f"a JSON {KINDS[type(value)]}"
-    shown = json.dumps(value) if isinstance(value, bool | None) else repr(value)
-    return shown if len(shown) <= 40 else shown[:40] + "…"
-
-
-def printable(value: str) -> str:
-    """Return text without the characters that a terminal or a database would stumble over."""
-    return "".join(character if character.isprintable() else "�" for character in value)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.board import SORTS, board, on_pareto, rank_ranges
+from leaderboard.board import SORTS, board, by_route, neighbours, on_pareto, rank_ranges
 from leaderboard.tests.tables import make_table
 
 # Few distinct values, so that ties and touching intervals come up often.
@@ -114,3 +114,53 @@ def test_models_without_a_provider_are_not_in_the_catalogue() -> None:
     )
 
     assert not rows[0].in_catalogue
+
+
+def test_a_price_filter_leaves_out_dear_and_unpriced_models() -> None:
+    details = {
+        "acme/strong": {"output_micro_usd": 2_500_001},
+        "acme/weak": {"output_micro_usd": 2_500_000},
+        "zeta/mid": {"output_micro_usd": None},
+    }
+    table = make_table(MODELS, details=details)
+
+    rows = board(table, route=None, sort="accuracy", max_price=2.5)
+
+    assert [(row.model.model_id, row.rank) for row in rows] == [("acme/weak", "3")]
+
+
+def test_modality_and_chosen_models_narrow_together() -> None:
+    details = {"acme/strong": {"input_modalities": ("text",)}}
+    table = make_table(MODELS, details=details)
+
+    rows = board(
+        table,
+        route=None,
+        sort="accuracy",
+        modality="image",
+        among={"acme/strong", "acme/weak", "nobody/here"},
+    )
+
+    assert [row.model.model_id for row in rows] == ["acme/weak"]
+
+
+def test_neighbours_are_those_whose_intervals_overlap_nearest_first() -> None:
+    table = make_table({**MODELS, "zeta/near": (0.88, 1.0), "zeta/far": (0.7, 1.0)})
+
+    assert [row.model.model_id for row in neighbours(table, "acme/strong")] == [
+        "zeta/near",
+        "zeta/mid",
+    ]
+    with pytest.raises(KeyError):
+        neighbours(table, "nobody/here")
+
+
+def test_a_models_routes_carry_its_own_figures() -> None:
+    table = make_table(MODELS)
+
+    routes = {one.route: one for one in by_route(table, 1)}
+
+    assert len(routes) == 18
+    assert routes["debugging/bug_fixing"].n == 120
+    assert routes["refactoring/migration"].n == 0
+    assert routes["refactoring/migration"].accuracy.mean == pytest.approx(0.4)

@@ -24,3 +24,21 @@ def test_the_chart_is_drawn_and_the_filters_work(live_server: LiveServer, page: 
     page.get_by_role("button", name="Show").click()
     expect(names).to_have_text(["weak", "strong"])
     assert "sort=cost" in page.url
+
+
+def test_checked_models_are_compared_and_the_address_says_which(
+    live_server: LiveServer, page: Page
+) -> None:
+    publish_table(table_bytes({**MODELS, "zeta/mid": (0.6, 100_000.0)}))
+
+    page.goto(f"{live_server.url}/leaderboard/?sort=cost")
+    page.get_by_label("Compare strong").check()
+    page.get_by_label("Compare mid").check()
+    page.get_by_role("button", name="Compare selected").click()
+
+    expect(page.get_by_role("heading", name="Side by side")).to_be_visible()
+    names = page.get_by_role("region", name="Models by accuracy and cost").locator("tbody th a")
+    expect(names).to_have_text(["mid", "strong"])
+    assert "sort=cost" in page.url
+    page.get_by_role("link", name="All models").click()
+    expect(names).to_have_text(["weak", "mid", "strong"])

@@ -152,7 +152,7 @@ def test_the_bundled_file_is_small_and_covers_all_models_and_benchmarks() -> Non
 
 def test_the_bundled_file_is_what_the_real_index_gives(data_dir: Path) -> None:
     call_command("load_catalogue", stdout=StringIO())
-    ingest(data_dir / "openhands_index")
+    ingest(data_dir / "openhands_index" / "results")
     fresh = msgspec.json.decode(figures_file(SOURCE))
     bundled = msgspec.json.decode(BUNDLED.read_bytes())
     assert fresh["models"] == bundled["models"]

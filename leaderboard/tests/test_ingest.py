@@ -14,7 +14,6 @@ from leaderboard.actions.ingesting import IngestReport, do_ingest
 from leaderboard.aliases import ALIASES
 from leaderboard.models import CatalogModel, Price, Run, TaskResult
 from leaderboard.sources import UnusablePath
-from leaderboard.tasks import ingest as ingest_task
 from leaderboard.tests.feeds import METADATA, TASKS, make_feed, write
 from teams.actions import SystemActor
 from teams.models import AuditEvent
@@ -121,7 +120,7 @@ def test_a_run_that_someone_else_wrote_meanwhile_is_reported(
     make_feed(tmp_path)
     ingest(tmp_path)
     make_feed(tmp_path, swe_bench={"other": {"resolved": True, "cost": 1}})
-    monkeypatch.setattr(ingesting, "live_runs", lambda _source: {})
+    monkeypatch.setattr(ingesting, "known_runs", lambda _source, _team: {})
 
     report = ingest(tmp_path)
     assert "ingest again" in report.rejections[0].reason
@@ -168,7 +167,7 @@ def test_the_feeds_price_counts_only_where_the_catalogue_has_none(tmp_path: Path
 
 def test_the_audit_says_who_ingested_what_and_what_was_rejected(tmp_path: Path) -> None:
     make_feed(tmp_path, swe_bench={**TASKS, "bad": 1})
-    ingest_task("openhands-index", str(tmp_path), "ops@example.com")
+    do_ingest("openhands-index", tmp_path, actor=SystemActor("ops@example.com"))
     done, added = AuditEvent.objects.all()
     assert (added.verb, added.target) == ("run.added", "GPT-5.4 on swe-bench")
     assert (done.verb, done.actor) == ("results.ingested", "ops@example.com")
@@ -223,9 +222,9 @@ def test_the_real_index_lands_whole(data_dir: Path) -> None:
     report = ingest(data_dir / "openhands_index")
 
     assert report.rejections == []
-    assert (report.runs_added, report.tasks) == (170, 20_134)
-    assert TaskResult.objects.filter(score=None).count() == 230
-    assert TaskResult.objects.filter(cost_micro_usd=None).count() == 252
+    assert (report.runs_added, report.tasks) == (215, 25_488)
+    assert TaskResult.objects.filter(score=None).count() == 231
+    assert TaskResult.objects.filter(cost_micro_usd=None).count() == 327
     models = CatalogModel.objects.filter(runs__isnull=False).distinct()
     assert models.count() == 34
     assert all(model.in_catalogue and model.prices.exists() for model in models)

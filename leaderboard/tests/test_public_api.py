@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import io
+import re
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from rest_framework.serializers import Serializer
 
 from leaderboard import serializers
 from leaderboard.models import CatalogModel, Price
+from leaderboard.tests.runs import make_run
 from leaderboard.tests.tables import publish_table, table_bytes
 from lib.taxonomy import ROUTES
+from teams.models import Project
 
 pytestmark = pytest.mark.django_db
 MODELS = {
@@ -20,7 +23,14 @@ MODELS = {
     "acme/weak": (0.4, 50_000.0),
     "zeta/mid": (0.85, 100_000.0),
 }
-ALL = ("leaderboard", "leaderboard.csv", "models", "routing-table", "routing-table.csv")
+ALL = (
+    "leaderboard",
+    "leaderboard.csv",
+    "models",
+    "models.csv",
+    "routing-table",
+    "routing-table.csv",
+)
 
 
 @pytest.fixture
@@ -104,6 +114,102 @@ def test_page_csv_and_json_take_the_same_parameters(client: Client, version: str
     assert {row["n"] for row in rows} == {"0"}
 
 
+@pytest.mark.parametrize(
+    ("query", "models"),
+    [
+        ("harness=tongs", ["zeta/mid", "acme/weak"]),
+        ("harness=tongs&provider=acme", ["acme/weak"]),
+        ("max_price=5", ["acme/strong", "acme/weak"]),
+        ("modality=image", ["acme/strong", "zeta/mid"]),
+        ("modality=image&max_price=5", ["acme/strong"]),
+        ("compare=acme/weak,acme/strong", ["acme/strong", "acme/weak"]),
+        ("compare=acme/weak&compare=zeta/mid&harness=hammer", []),
+    ],
+)
+def test_every_filter_narrows_page_csv_and_json_alike(
+    client: Client, query: str, models: list[str]
+) -> None:
+    details: dict[str, dict[str, Any]] = {
+        "acme/weak": {"input_modalities": ("text",)},
+        "zeta/mid": {"output_micro_usd": 5_000_001},
+    }
+    publish_table(table_bytes(MODELS, details=details))
+    make_run("acme/strong", harness="hammer")
+    make_run("acme/weak", harness="tongs")
+    make_run("zeta/mid", harness="tongs")
+
+    body = get(client, f"leaderboard?{query}").json()
+    rows = lines(get(client, f"leaderboard.csv?{query}"))
+    html = client.get(f"/leaderboard/?{query}").content.decode()
+
+    assert_documented(serializers.LeaderboardSerializer, body)
+    assert [row["model"] for row in body["data"]] == models
+    assert [row["model"] for row in rows] == models
+    shown = re.findall(r'<tr id="model-([^"]+)"', html)
+    assert shown == [model.replace("/", "-") for model in models]
+
+
+def test_a_line_names_its_newest_measurement_sources_and_harnesses(
+    client: Client, version: str
+) -> None:
+    make_run("acme/strong", source="first", harness="tongs")
+    make_run("acme/strong", source="second", harness="hammer", measured_at=None)
+
+    (row,) = get(client, "leaderboard?compare=acme/strong").json()["data"]
+    (line,) = lines(get(client, "leaderboard.csv?compare=acme/strong"))
+
+    assert row["measured_at"] == "2026-03-01T00:00:00Z"
+    assert (row["sources"], row["harnesses"]) == (["first", "second"], ["hammer", "tongs"])
+    assert (line["measured_at"], line["sources"]) == ("2026-03-01T00:00:00Z", "first, second")
+
+
+def test_the_cursor_walks_the_leaderboard_in_its_order(client: Client, version: str) -> None:
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        body = get(client, f"leaderboard?limit=1&sort=cost&cursor={cursor}").json()
+        seen += [row["model"] for row in body["data"]]
+        cursor = body["next_cursor"]
+
+    assert seen == ["acme/weak", "zeta/mid", "acme/strong"]
+
+
+def test_models_can_be_narrowed_and_come_as_csv(client: Client, catalogue: None) -> None:
+    make_run("acme/beta", harness="tongs")
+
+    def both(query: str) -> list[str]:
+        data = get(client, f"models?{query}").json()["data"]
+        rows = lines(get(client, f"models.csv?{query}"))
+        assert [row["model"] for row in rows] == [model["model"] for model in data]
+        return [model["model"] for model in data]
+
+    assert both("") == ["acme/alpha", "acme/beta", "acme/gamma"]
+    assert both("harness=tongs") == ["acme/beta"]
+    assert both("max_price=10") == ["acme/alpha"]
+    assert both("max_price=9.99") == []
+    assert both("modality=text&provider=acme") == ["acme/alpha", "acme/beta", "acme/gamma"]
+
+
+def test_models_csv_has_prices_under_their_names(client: Client, catalogue: None) -> None:
+    alpha, beta, _ = lines(get(client, "models.csv"))
+
+    assert alpha["input_micro_usd_per_million_tokens"] == "2000000"
+    assert alpha["output_micro_usd_per_million_tokens"] == "10000000"
+    assert alpha["cache_read_micro_usd_per_million_tokens"] == ""
+    assert (alpha["context_tokens"], alpha["input_modalities"]) == ("1000", "text")
+    assert beta["input_micro_usd_per_million_tokens"] == ""
+
+
+def test_no_team_is_betrayed_by_the_public_lists(
+    client: Client, version: str, apollo: Project
+) -> None:
+    make_run("acme/strong", team=apollo.team, harness="secret", source="secret")
+
+    for path in ("leaderboard", "leaderboard.csv", "models", "models.csv"):
+        assert "secret" not in get(client, path).content.decode()
+    assert get(client, "leaderboard?harness=secret").status_code == 400
+
+
 def test_csv_holds_raw_numbers(client: Client, version: str) -> None:
     (row, *_) = lines(get(client, "leaderboard.csv"))
 
@@ -113,8 +219,15 @@ def test_csv_holds_raw_numbers(client: Client, version: str) -> None:
 def test_csv_cells_cannot_run_in_a_spreadsheet(client: Client) -> None:
     details = {"a/b": {"name": '=HYPERLINK("http://x")'}}
     publish_table(table_bytes({"a/b": (0.5, 1000.0)}, details=details))
+    make_run("a/b", harness="=cmd()", source="+cmd()")
+    CatalogModel.objects.filter(model_id="a/b").update(name="@cmd()")
 
-    assert lines(get(client, "leaderboard.csv"))[0]["name"] == '\'=HYPERLINK("http://x")'
+    (row,) = lines(get(client, "leaderboard.csv"))
+    (model,) = lines(get(client, "models.csv"))
+
+    assert row["name"] == '\'=HYPERLINK("http://x")'
+    assert (row["harnesses"], row["sources"]) == ("'=cmd()", "'+cmd()")
+    assert model["name"] == "'@cmd()"
 
 
 def test_before_the_first_table_the_leaderboard_is_empty(client: Client) -> None:
@@ -201,12 +314,22 @@ def test_each_question_has_its_own_etag(client: Client, version: str) -> None:
         ("leaderboard?provider=nobody", "provider", "zeta"),
         ("leaderboard?sort=price", "sort", "accuracy_per_dollar"),
         ("leaderboard?sort=%00", "sort", "accuracy_per_dollar"),
-        ("leaderboard?format=csv", "format", "route, provider, sort"),
-        ("leaderboard.csv?page=2", "page", "route, provider, sort"),
+        ("leaderboard?format=csv", "format", "route, harness, provider"),
+        ("leaderboard.csv?page=2", "page", "route, harness, provider"),
         ("models?limit=0", "limit", "from 1 to 200"),
         ("models?limit=x", "limit", "from 1 to 200"),
         ("models?cursor=%00", "cursor", "next_cursor"),
+        ("leaderboard?harness=nothing", "harness", "hammer"),
+        ("leaderboard?modality=smell", "modality", "image"),
+        ("leaderboard?max_price=inf", "max_price", "US dollars"),
+        ("leaderboard?compare=nobody/here", "compare", "provider/name"),
+        ("leaderboard?cursor=nobody/here", "cursor", "next_cursor"),
+        ("leaderboard?limit=201", "limit", "from 1 to 200"),
+        ("leaderboard.csv?limit=2", "limit", "route, harness, provider"),
         ("models?page=2", "page", "limit"),
+        ("models?harness=nothing", "harness", "hammer"),
+        ("models?provider=nobody", "provider", "acme"),
+        ("models.csv?cursor=a", "cursor", "harness, provider, max_price"),
         ("routing-table?route=debugging/bug_fixing", "route", "takes none"),
         ("routing-table.csv?sort=n", "sort", "takes none"),
     ],
@@ -214,6 +337,7 @@ def test_each_question_has_its_own_etag(client: Client, version: str) -> None:
 def test_what_is_not_understood_is_refused_with_what_is(
     client: Client, version: str, path: str, param: str, mends: str
 ) -> None:
+    make_run("acme/weak")
     response = get(client, path)
 
     error = response.json()["error"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leaderboard import scorecard
 from leaderboard.scorecard import Observation
-from lib.taxonomy import DIFFICULTIES, ROUTE_INDEX
+from lib.taxonomy import DIFFICULTIES, ROUTE_INDEX, ROUTES
 
 FIX, TEST, PLAN = (
     "debugging/bug_fixing",
@@ -159,3 +159,44 @@ def test_estimates_are_finite_ordered_and_do_not_depend_on_the_order_of_runs(
         assert (cost.mean > 0).all()
     again = scorecard.fit(found[::-1], {})
     assert np.allclose(card.accuracy_cells.mean, again.accuracy_cells.mean, atol=1e-6)
+
+
+def test_a_harness_is_an_effect_of_its_own_and_not_the_models_merit() -> None:
+    # Two models of the same ability; the second was only ever run in a harness that helps.
+    plain = [replace(o, harness="plain") for o in fleet() if o.model != "p/m5"]
+    helped = [
+        replace(o, harness="helping", passed=min(o.n, o.passed + 8))
+        for o in fleet()
+        if o.model in {"p/m1", "p/m2", "p/m3"}
+    ]
+    newcomer = [
+        replace(o, model="p/new", harness="helping", passed=min(o.n, o.passed + 8))
+        for o in fleet()
+        if o.model == "p/m2"
+    ]
+    card = scorecard.fit([*plain, *helped, *newcomer], {})
+    new, known = at(card, "p/new", FIX)[0], at(card, "p/m2", FIX)[0]
+    naive = np.mean([min(1.0, EASE[d] * 0.7 + 8 / 60) for d in DIFFICULTIES])
+    assert abs(new - known) < 0.5 * (naive - known)
+
+
+def test_a_run_reported_as_a_whole_counts_for_what_it_is() -> None:
+    whole = Observation("p/new", "bug_fixing", FIX, "", 180, 180 * 0.6, 180, 180_000_000, 0.5)
+    mean, low, high = at(scorecard.fit([*fleet(), whole], {}), "p/new", FIX)
+    assert mean == pytest.approx(0.6, abs=0.06)
+    assert low < 0.6 < high
+    few = replace(whole, n=6, passed=6 * 0.6, n_cost=6, cost_micro_usd=6_000_000)
+    unsure = at(scorecard.fit([*fleet(), few], {}), "p/new", FIX)
+    assert unsure[2] - unsure[1] > high - low
+
+
+def test_many_models_on_every_route_are_fitted() -> None:
+    many = [
+        observed(f"p/m{index}", route, difficulty, 40, EASE[difficulty] * (0.4 + index / 400))
+        for index in range(60)
+        for route in ROUTES
+        for difficulty in DIFFICULTIES
+    ]
+    card = scorecard.fit(many, {})
+    assert card.accuracy_cells.mean.shape == (60, 18, 3)
+    assert np.isfinite(card.accuracy_routes.mean).all()

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leaderboard.sources import FeedPrice, ParsedRun, ParsedTask, Rejection, UnusablePath
-from leaderboard.sources import openhands_index as reader
+from leaderboard.sources import FeedPrice, ParsedRun, ParsedTask, Rejection, UnusablePath, reading
 from leaderboard.sources.formats import FORMATS
 from leaderboard.tests.feeds import METADATA, SCORE, TASKS, make_feed, write
 
@@ -255,7 +254,7 @@ def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
 
 def test_a_file_of_absurd_size_is_not_read(tmp_path: Path) -> None:
     make_feed(tmp_path, gaia=TASKS, swe_bench=TASKS)
-    os.truncate(tmp_path / FILE, reader.MAX_FILE_BYTES + 1)
+    os.truncate(tmp_path / FILE, reading.MAX_FILE_BYTES + 1)
     (run,), (rejection,) = read(tmp_path)
     assert "bytes, more than" in rejection.reason
     assert run.benchmark == "gaia"
@@ -326,3 +325,26 @@ def test_no_content_makes_the_reader_fail(
     runs, rejections = read(make_feed(tmp_path, "good"))
     assert "results/good/instance_results/swe-bench.json" in {run.origin for run in runs}
     assert all(rejection.reason for rejection in rejections)
+
+
+def test_other_harnesses_are_kept_apart_by_the_name_of_their_folder(tmp_path: Path) -> None:
+    make_feed(tmp_path)
+    make_feed(tmp_path / "other")
+    (tmp_path / "alternative_agents").mkdir()
+    (tmp_path / "other/results").rename(tmp_path / "alternative_agents/acp-tool")
+    runs, rejections = read(tmp_path)
+    assert rejections == []
+    assert [(run.harness, run.origin) for run in runs] == [
+        ("OpenHands", FILE),
+        ("acp-tool", "alternative_agents/acp-tool/gpt/instance_results/swe-bench.json"),
+    ]
+    assert SOURCE.count(tmp_path) == 2
+    assert [run.harness for run in read(tmp_path / "results")[0]] == ["OpenHands"]
+
+
+def test_a_linked_harness_folder_is_not_followed(tmp_path: Path) -> None:
+    feed = make_feed(tmp_path / "feed")
+    outside = make_feed(tmp_path / "outside")
+    (feed / "alternative_agents").mkdir()
+    (feed / "alternative_agents/linked").symlink_to(outside / "results")
+    assert [run.harness for run in read(feed)[0]] == ["OpenHands"]

@@ -1,4 +1,4 @@
-"""What the request path keeps in memory: keys, policies and the routing table.
+"""What the request path keeps in memory: keys, policies and routing tables.
 
 Nothing here is queried twice within one *generation* of the store (see `lib.store`), so a warm
 request asks the database nothing. A change anywhere moves the generation on, and the next request
@@ -29,15 +29,14 @@ MAX_AGE_SECONDS = 60
 
 @dataclass
 class Memory:
-    """One generation's keys, policies and table, and the generation before to fall back on."""
+    """One generation's keys, policies and each team's table, and the one before to fall back on."""
 
     generation: str
     previous: "Memory | None" = None
     made_at: float = field(default_factory=time.monotonic)
     holders: dict[str, KeyHolder] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
-    table: Table | None = None
-    table_loaded: bool = False
+    tables: dict[int, Table | None] = field(default_factory=dict)
 
     def is_current(self, generation: str) -> bool:
         """Tell whether this may still be acted on."""
@@ -85,7 +84,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     return Situation(
         holder,
         rules_of(memory, holder.project_id),
-        table_of(memory),
+        table_of(memory, holder.team_id),
         sessions.decode(state) if session_id else None,
     )
 
@@ -96,7 +95,7 @@ def renew(generation: str) -> Memory:
     with _lock:
         if not _memory.is_current(generation):
             # One that could load nothing, because the database was away, is no help later either.
-            last = _memory if _memory.table_loaded else _memory.previous
+            last = _memory if _memory.tables else _memory.previous
             _memory = Memory(generation, previous=last)
             if last is not None:
                 last.previous = None
@@ -130,16 +129,16 @@ def rules_of(memory: Memory, project_id: int) -> Rules:
     return memory.rules[project_id]
 
 
-def table_of(memory: Memory) -> Table | None:
-    """Return the table that routes, None when none is published."""
-    if not memory.table_loaded:
+def table_of(memory: Memory, team_id: int) -> Table | None:
+    """Return the table that routes for a team, None when none is published."""
+    if team_id not in memory.tables:
         try:
-            memory.table, memory.table_loaded = current_table(), True
+            memory.tables[team_id] = current_table(team_id)
         except AWAY:
-            if memory.previous is None:
+            if memory.previous is None or team_id not in memory.previous.tables:
                 raise
-            return memory.previous.table
-    return memory.table
+            return memory.previous.tables[team_id]
+    return memory.tables[team_id]
 
 
 def as_rules(policy: Policy) -> Rules:

@@ -89,10 +89,10 @@ def policy_changes(before: Policy, after: Policy) -> list[str]:
 def selectable_models(policy: Policy) -> list[str]:
     """Return the ids that a policy may name, sorted.
 
-    These are the available models of the current routing table, the site's defaults, and whatever
+    These are the available models of the team's routing table, the site's defaults, and whatever
     the policy in force names already, so that a model that left the table can still be kept.
     """
-    table = current_table()
+    table = current_table(policy.project.team_id)
     names = {model.model_id for model in table.models if model.available} if table else set()
     names |= {settings.BALANCED_MODEL, settings.BASELINE_MODEL}
     names |= {policy.balanced_model, policy.baseline_model}

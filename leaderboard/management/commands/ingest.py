@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from leaderboard.actions.ingesting import do_ingest
+from leaderboard.actions.publishing import do_publish_after
 from leaderboard.sources import UnusablePath
 from leaderboard.sources.formats import FORMATS
 from teams.actions import SystemActor
@@ -41,11 +42,12 @@ class Command(BaseCommand):
                     options["path"],
                     actor=SystemActor("ingest"),
                     progress=progress,
+                    then=do_publish_after,
                 )
             except (UnusablePath, OSError) as error:
                 raise CommandError(str(error), returncode=2) from error
         for rejection in report.rejections:
             self.stdout.write(f"rejected {rejection}")
         self.stdout.write(str(report))
-        if report.rejections:
-            raise CommandError(f"{len(report.rejections)} rejected, see above.", returncode=1)
+        if report.rejected:
+            raise CommandError(f"{report.rejected:,} rejected, see above.", returncode=1)

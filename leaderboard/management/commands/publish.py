@@ -1,10 +1,10 @@
-"""Publish a routing table from the results that are in the database."""
+"""Publish routing tables from the results that are in the database."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from leaderboard.actions.publishing import PublishRefused, do_publish
+from leaderboard.actions.publishing import do_publish_all
 from teams.actions import SystemActor
 
 
@@ -14,10 +14,13 @@ class Command(BaseCommand):
     help = "Fit the scorecard to all live runs and make the result the table that routes."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Publish, or explain the refusal and exit with 1."""
-        try:
-            table, created = do_publish(actor=SystemActor("manage.py publish"))
-        except PublishRefused as refusal:
-            raise CommandError(str(refusal)) from refusal
-        state = "new" if created else "unchanged: the same runs and prices give the same table"
-        self.stdout.write(f"Published {table.version} ({state}).")
+        """Publish the public table and those of teams; explain a refusal and exit with 1."""
+        public, *others = do_publish_all(actor=SystemActor("manage.py publish"))
+        for one in (public, *others):
+            if one.table:
+                state = "new" if one.is_new else "unchanged: same runs and prices, same table"
+                self.stdout.write(f"Published {one.table.version} for {one.scope} ({state}).")
+            elif one is not public:
+                self.stdout.write(f"Not published for {one.scope}: {one.refusal}")
+        if public.refusal:
+            raise CommandError(public.refusal)
