@@ -7,7 +7,7 @@ A task's difficulty is never read off the outcome that is being predicted: where
 difficulty is checked, the thirds come from the other models' results on those tasks.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -179,8 +179,10 @@ class Cell:
 
 
 def route_shares(results: Results) -> dict[str, dict[str, float]]:
-    """Return each route's benchmarks with their share of its tasks."""
-    sizes = {name: len(tasks) for name, tasks in tasks_by_benchmark(results).items()}
+    """Return each route's benchmarks with their share of its results."""
+    sizes: Counter[str] = Counter()
+    for (_, benchmark), tasks in results.items():
+        sizes[benchmark] += sum(one.score is not None for one in tasks.values())
     shares: dict[str, dict[str, float]] = defaultdict(dict)
     for name, size in sizes.items():
         route = BENCHMARKS[name].route

@@ -221,6 +221,7 @@ def as_observation(figure: Figure) -> scorecard.Observation:
         n_cost=figure.n_cost,
         cost_micro_usd=figure.cost_micro_usd,
         cost_cv=figure.cost_cv,
+        harness=figure.run.harness,
     )
 
 

@@ -47,34 +47,51 @@ class Design:
 
     models: tuple[str, ...]
     model: Mapping[str, int]
-    benchmark: Mapping[str, int]
+    eases: Mapping[tuple[str, int], int]
+    whole: frozenset[str]
     harness: Mapping[str, int]
     route_of: Mapping[str, str]
     tasks: Mapping[str, int]
+    results: Mapping[str, int]
 
     @classmethod
     def of(cls, observations: Sequence[Observation]) -> "Design":
         """Read the effects off the observations.
 
-        The reference harness is the one that most tasks were run in: estimates are for it.
+        The reference harness is the one that most tasks were run in, of the runs that come with
+        their tasks: estimates are for it. A benchmark that was only ever reported as a whole is
+        `whole`: one ease stands for all its difficulties, because nothing tells them apart.
         """
         models = tuple(sorted({o.model for o in observations}))
         benchmarks = sorted({o.benchmark for o in observations})
         ran_in: Counter[str] = Counter()
         size: Counter[tuple[str, str, str]] = Counter()
+        split = {o.benchmark for o in observations if o.difficulty}
         for o in observations:
-            ran_in[o.harness] += max(o.n, o.n_cost)
+            if o.difficulty or not split:
+                ran_in[o.harness] += max(o.n, o.n_cost)
             size[o.benchmark, o.model, o.harness] += max(o.n, o.n_cost)
         reference = min(ran_in, key=lambda harness: (-ran_in[harness], harness))
-        others = sorted(harness for harness in ran_in if harness != reference)
+        others = sorted({o.harness for o in observations} - {reference})
+        eases: dict[tuple[str, int], int] = {}
+        count = 0
+        for name in benchmarks:
+            for level in range(LEVELS):
+                eases[name, level] = count + (level if name in split else 0)
+            count += LEVELS if name in split else 1
         return cls(
             models=models,
             model={name: place for place, name in enumerate(models)},
-            benchmark={name: place for place, name in enumerate(benchmarks)},
+            eases=eases,
+            whole=frozenset(benchmarks) - split,
             harness={name: place for place, name in enumerate(others)},
             route_of={o.benchmark: o.route for o in observations},
             tasks={
                 name: max(count for (benchmark, *_), count in size.items() if benchmark == name)
+                for name in benchmarks
+            },
+            results={
+                name: sum(count for (benchmark, *_), count in size.items() if benchmark == name)
                 for name in benchmarks
             },
         )
@@ -87,7 +104,7 @@ class Design:
     @property
     def betas(self) -> slice:
         """Places of the benchmarks' eases."""
-        return slice(LEVELS + 1, LEVELS + 1 + len(self.benchmark) * LEVELS)
+        return slice(LEVELS + 1, LEVELS + 2 + max(self.eases.values()))
 
     @property
     def harnesses(self) -> slice:
@@ -101,13 +118,27 @@ class Design:
 
     def beta(self, benchmark: str, level: int) -> int:
         """Place of a benchmark's ease at a difficulty."""
-        return int(self.betas.start) + self.benchmark[benchmark] * LEVELS + level
+        return int(self.betas.start) + self.eases[benchmark, level]
 
     def shares(self, route: str) -> dict[str, float]:
-        """Return a route's benchmarks, each with its share of the route's tasks."""
+        """Return a route's benchmarks, each with its share of the route's task results."""
         inside = [name for name, measured in self.route_of.items() if measured == route]
-        total = sum(self.tasks[name] for name in inside)
-        return {name: self.tasks[name] / total for name in sorted(inside)}
+        total = sum(self.results[name] for name in inside)
+        return {name: self.results[name] / total for name in sorted(inside)}
+
+    def at_difficulty(self, benchmark: str | None, level: int) -> Floats:
+        """Return which global effects make up the ease of a benchmark at a difficulty.
+
+        Without a benchmark it is that of a route that nothing measured.
+        """
+        effects = np.zeros(self.size)
+        if benchmark in self.whole:
+            effects[:LEVELS] = 1 / LEVELS
+        else:
+            effects[level] = 1.0
+        if benchmark is not None:
+            effects[self.beta(benchmark, level)] = 1.0
+        return effects
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +169,11 @@ class Rows:
                 1.0 if o.difficulty == level else 0.0 if o.difficulty else 1 / LEVELS
                 for level in DIFFICULTIES
             ]
+            for level in range(LEVELS):
+                at_level[row, level] = design.at_difficulty(o.benchmark, level)
             at_level[row, :, design.price] = log_price.get(o.model, 0.0)
             if o.harness in design.harness:
                 at_level[row, :, design.harnesses.start + design.harness[o.harness]] = 1.0
-            for level in range(LEVELS):
-                at_level[row, level, level] = 1.0
-                at_level[row, level, design.beta(o.benchmark, level)] = 1.0
         return cls(
             observations=observations,
             model=np.array([design.model[o.model] for o in observations], dtype=np.int64),

@@ -28,6 +28,8 @@ MIN_VARIANCE = 1e-4
 # A route's own variance of deviations counts as much as the pooled one from this many models on.
 BORROWED_MODELS = 4
 EM_STEPS = 80
+# A longer step is beyond what the working response is good for, and could run away.
+MAX_STEP = 2.0
 # The empirical spread of three tasks says little: costs are never believed to better than this.
 MIN_COST_CV = 0.3
 
@@ -92,7 +94,8 @@ def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
         total = slope.sum(axis=1)
         expected = (mix * p).sum(axis=1)
         weights = slope / total[:, None]
-        response = (weights * eta).sum(axis=1) + (share - expected) / total
+        step = np.clip((share - expected) / total, -MAX_STEP, MAX_STEP)
+        response = (weights * eta).sum(axis=1) + step
         noise = expected * (1 - expected) / (n * total**2)
         residual = solve(fitted, weights, response, noise)
         eta = fitted.predictors() + residual[:, None]
@@ -243,5 +246,6 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def logit(p: Floats | float) -> Floats:
-    """Return the inverse of the logistic function."""
-    return np.asarray(np.log(p) - np.log1p(-np.asarray(p)))
+    """Return the inverse of the logistic function, finite also where rounding gave 0 or 1."""
+    inside = np.clip(p, 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(inside) - np.log1p(-inside))

@@ -179,9 +179,8 @@ class Layout:
         ease = np.zeros((count, count))
         for row, place in enumerate(places):
             own[row, [0, 1 + place.route]] = 1.0
-            shared[row, place.level] = 1.0
+            shared[row] = design.at_difficulty(place.benchmark, place.level)
             if place.benchmark:
-                shared[row, design.beta(place.benchmark, place.level)] = 1.0
                 ease[row, row] = TASK_VARIANCE * LEVELS / design.tasks[place.benchmark]
         for row, other in product(range(count), repeat=2):
             one, two = places[row], places[other]
@@ -233,7 +232,7 @@ def lognormal_mean(center: Floats, variance: Floats) -> Floats:
 
 def logit_slope(p: Floats) -> Floats:
     """Return the derivative of the inverse of the logistic function."""
-    return np.asarray(1.0 / (p * (1 - p)))
+    return np.asarray(1.0 / np.maximum(p * (1 - p), 1e-12))
 
 
 ACCURACY = Scale(sigmoid, sigmoid_slope, lambda center, _: sigmoid(center), logit, logit_slope)

@@ -123,7 +123,8 @@ def observations(draw: st.DrawFn) -> list[Observation]:
     found = []
     for index in range(draw(st.integers(1, 4))):
         for route in draw(st.lists(st.sampled_from([FIX, TEST, PLAN]), min_size=1, unique=True)):
-            for difficulty in DIFFICULTIES:
+            # As a whole, by difficulty, or both.
+            for difficulty in draw(st.sampled_from([DIFFICULTIES, ("",), ("", *DIFFICULTIES)])):
                 n = draw(st.integers(0, 30))
                 n_cost = draw(st.integers(0, n))
                 found.append(
@@ -137,6 +138,7 @@ def observations(draw: st.DrawFn) -> list[Observation]:
                         n_cost=n_cost,
                         cost_micro_usd=n_cost * draw(st.integers(1, 10**8)),
                         cost_cv=draw(st.floats(0, 5)),
+                        harness=draw(st.sampled_from(["one", "two"])),
                     )
                 )
     return found
