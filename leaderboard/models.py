@@ -246,6 +246,9 @@ class CurrentTable(models.Model):
     team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="+")
     table = models.ForeignKey(RoutingTable, models.PROTECT, related_name="+")
     moved_at = models.DateTimeField(default=timezone.now)
+    standing = models.JSONField(
+        default=list, help_text="The model that each route stands by; see leaderboard.standing."
+    )
 
     def __str__(self) -> str:
         return str(self.table)

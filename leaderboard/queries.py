@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from django.db.models import Avg, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery
@@ -125,15 +125,25 @@ def current_version(team_id: int | None = None) -> str | None:
 
     That is the public table; for a team whose own results count, it is that team's.
     """
+    return current_pointers(team_id).values_list("table__version", flat=True).first()
+
+
+def current_pointers(team_id: int | None) -> QuerySet[CurrentTable]:
+    """Return the pointers that a team may be routed by, its own first."""
     pointers = CurrentTable.objects.filter(Q(team=None) | Q(team_id=team_id))
-    own_first = pointers.order_by(F("team_id").asc(nulls_last=True))
-    return own_first.values_list("table__version", flat=True).first()
+    return pointers.order_by(F("team_id").asc(nulls_last=True))
 
 
 def current_table(team_id: int | None = None) -> tables.Table | None:
     """Return the table that routes, decoded once per process; see `current_version`."""
-    version = current_version(team_id)
-    return load_table(version) if version else None
+    pointer = current_pointers(team_id).values_list("table__version", "standing").first()
+    return standing_table(pointer[0], tuple(pointer[1])) if pointer else None
+
+
+@lru_cache(maxsize=32)
+def standing_table(version: str, standing: tuple[str, ...]) -> tables.Table:
+    """Return a table with the models that its routes stand by."""
+    return replace(load_table(version), standing=standing)
 
 
 @lru_cache(maxsize=32)

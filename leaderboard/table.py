@@ -99,6 +99,9 @@ class Table:
 
     `cells` has shape (models, 18, 3); `by_route` (models, 18), a route's figure being the mean over
     its difficulties; `overall` (models,), the mean over the routes that any run measured.
+
+    `standing` names the model that each route stands by while this is the current table; see
+    `leaderboard.standing`. It is not part of the content.
     """
 
     version: str
@@ -108,6 +111,7 @@ class Table:
     overall: EstimateArrays
     own_sd: Floats
     sources: tuple[Source, ...]
+    standing: tuple[str, ...] = ()
 
     def index_of(self, model_id: str) -> int | None:
         """Return a model's place on the first axis, or None when the table does not know it."""

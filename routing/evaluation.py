@@ -277,8 +277,8 @@ def calm(
 ) -> list[Calmness]:
     """Resample, choose anew each time, and count the changes of both rules.
 
-    `ours` gets a fitted scorecard and the index of a route; `plain` each model's raw accuracy and
-    mean cost on the route.
+    `ours` gets a fitted scorecard and the index of a route, and may remember what it chose;
+    `plain` gets each model's raw accuracy and mean cost on the route.
     """
     rng = np.random.default_rng(seed)
     routes = sorted({BENCHMARKS[benchmark].route for _, benchmark in results})

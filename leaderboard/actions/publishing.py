@@ -23,6 +23,7 @@ from leaderboard.models import (
 )
 from leaderboard.queries import Figure, prices_on
 from leaderboard.sources.formats import FORMATS
+from leaderboard.standing import standing_models
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from teams.actions import Actor, SystemActor, announce_change, audit
 from teams.models import Team
@@ -166,9 +167,15 @@ def do_retire(team: Team, *, actor: Actor) -> None:
 
 def move_pointer(table: RoutingTable) -> None:
     """Make a table the current one of its scope; call it in a transaction."""
+    before = CurrentTable.objects.filter(team=table.team).values_list("standing", flat=True).first()
     CurrentTable.objects.update_or_create(
         team=table.team,
-        defaults={"scope": table.scope, "table": table, "moved_at": timezone.now()},
+        defaults={
+            "scope": table.scope,
+            "table": table,
+            "moved_at": timezone.now(),
+            "standing": standing_models(tables.decode(bytes(table.content)), before or ()),
+        },
     )
     announce_change()
 

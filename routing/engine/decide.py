@@ -5,7 +5,9 @@ Pure and deterministic. docs/routing.md states the rules in words.
 
 import numpy as np
 
+from leaderboard import standing
 from leaderboard.table import Table
+from lib.taxonomy import ROUTE_INDEX
 from routing.engine.classification import Classification
 from routing.engine.explain import REFUSALS, about, sentence
 from routing.engine.field import Field, field_of
@@ -14,6 +16,8 @@ from routing.engine.inputs import Request, Rules, Session
 from routing.engine.outcome import Candidate, Choice, Pick, Refusal
 from routing.engine.staying import Belief, believe, remember, with_session
 
+# The evidence at which the estimate itself decides.
+THE_ESTIMATE = 0.5
 # How many models to name for a client whose first choice fails.
 FALLBACK_MODELS = 2
 
@@ -52,7 +56,29 @@ def fresh_pick(
     if believed.confidence < rules.confidence_threshold:
         return balanced(field, figures, rules, "low_confidence")
     place, reason = by_mode(figures, rules)
+    kept = standing_place(field, figures, rules, believed, place)
+    if kept is not None:
+        return Pick(field.ids[kept], kept, "standing_choice", held="not_worth_moving")
     return Pick(field.ids[place], place, reason)
+
+
+def standing_place(
+    field: Field, figures: Figures, rules: Rules, believed: Classification, fresh: int
+) -> int | None:
+    """Return the model that the route stands by, when it is not the fresh choice and is kept.
+
+    So that a new table moves a route only for a reason. A policy that asks for more evidence than
+    the estimate itself has asked for no such tolerance.
+    """
+    if rules.mode != "auto_efficient" or rules.evidence > THE_ESTIMATE or not field.standing:
+        return None
+    place = field.standing[ROUTE_INDEX[believed.route]]
+    if place is None or place == fresh or not figures.able[place]:
+        return None
+    share = rules.quality_bar - standing.TOLERANCE
+    good = figures.accuracy[place] >= share * figures.accuracy[figures.best]
+    saves = figures.cost[fresh] <= (1 - standing.SAVING) * figures.cost[place]
+    return place if good and not saves else None
 
 
 def by_mode(figures: Figures, rules: Rules) -> tuple[int, str]:

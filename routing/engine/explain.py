@@ -7,6 +7,7 @@ from lib.taxonomy import label, split_route
 
 REASONS: Final[dict[str, str]] = {
     "cheapest_clearing": "Cheapest model that clears the quality bar",
+    "standing_choice": "The model that this kind of work stands by",
     "best_value": "Most accuracy per dollar among the models that clear the bar",
     "most_accurate": "Most accurate model",
     "session_kept": "The session stays on the model that is working",
@@ -26,6 +27,7 @@ VERDICTS: Final[dict[str, str]] = {
     "less_accurate": "Clears the bar, but is less accurate",
     "tied_dearer": "As accurate within the uncertainty, but costs more",
     "not_worth_switching": "Would win afresh, but switching now would cost more than it saves",
+    "not_worth_moving": "Would win afresh, but not by enough to move this kind of work",
     "session_held": "Would win afresh, but the session stays where it is",
     "set_aside": "Clears the bar, but the request is too unclear to trust the reading",
     "below_bar": "Below the quality bar",
@@ -90,6 +92,11 @@ def sentence(
             return (
                 f"{model} is the cheapest model expected to reach {share:.0%} of the best"
                 f" candidate's accuracy on {work}{price}."
+            )
+        case "standing_choice":
+            return (
+                f"{model} is the model that {work} stands by: it is close to the quality bar, and"
+                f" no model that clears it saves enough to move{price}."
             )
         case "best_value":
             return (

@@ -32,6 +32,7 @@ class Field:
     open: Bools
     read_cold: Floats
     read_warm: Floats
+    standing: tuple[int | None, ...]
 
 
 @lru_cache(maxsize=512)
@@ -76,4 +77,5 @@ def field_of(table: Table, rules: Rules) -> Field:
         open=np.array([not code for code in barred]),
         read_cold=np.array(cold, dtype=float) / 1e6,
         read_warm=np.array(warm, dtype=float) / 1e6,
+        standing=tuple(table.index_of(name) for name in table.standing),
     )

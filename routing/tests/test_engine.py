@@ -182,6 +182,41 @@ def test_unavailable_models_are_listed_but_not_taken() -> None:
     assert verdicts(choice)["open/cheap"] == "unavailable"
 
 
+# What a route stands by
+
+
+def standing_by(model: str, table: Table = TABLE) -> Table:
+    """The table while every route stands by a model."""
+    return replace(table, standing=(model,) * len(ROUTES))
+
+
+def test_a_route_stays_with_its_model_unless_another_saves_much() -> None:
+    close = make_table({"open/new": (0.80, 90_000.0), "open/usual": (0.78, 100_000.0)})
+    choice = choose(table=standing_by("open/usual", close))
+    assert (choice.model, choice.reason_code) == ("open/usual", "standing_choice")
+    assert verdicts(choice)["open/new"] == "not_worth_moving"
+    cheaper = make_table({"open/new": (0.80, 70_000.0), "open/usual": (0.78, 100_000.0)})
+    assert choose(table=standing_by("open/usual", cheaper)).model == "open/new"
+
+
+def test_a_route_leaves_its_model_when_it_falls_well_short() -> None:
+    for accuracy, model in ((0.74, "open/usual"), (0.70, "open/best")):
+        table = make_table({"open/best": (0.80, 100_000.0), "open/usual": (accuracy, 90_000.0)})
+        assert choose(table=standing_by("open/usual", table)).model == model
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"evidence": 0.6}, {"mode": "best_accuracy"}, {"denied": frozenset({"open/usual"})}],
+)
+def test_what_a_route_stands_by_gives_way_to_the_policy(changes: dict[str, object]) -> None:
+    table = make_table(
+        {"open/best": (0.80, 90_000.0), "open/usual": (0.75, 100_000.0)}, half_width=0.001
+    )
+    rules = replace(RULES, **changes)  # type: ignore[arg-type]
+    assert choose(rules=rules, table=standing_by("open/usual", table)).model == "open/best"
+
+
 # Sessions
 
 

@@ -11,9 +11,8 @@ from leaderboard.actions.publishing import TOKEN_MIX
 from leaderboard.scorecard import Scorecard
 from leaderboard.sources import ParsedRun, UnusablePath
 from leaderboard.sources.openhands_index import OpenHandsIndex
+from leaderboard.standing import QUALITY_BAR, stand
 from routing.evaluation import Results, calm, cheapest_over, check
-
-BAR = 0.95
 
 
 class Command(BaseCommand):
@@ -48,19 +47,29 @@ class Command(BaseCommand):
             prices,
             resamples=options["resamples"],
             seed=options["seed"],
-            ours=cheapest_clearing,
-            plain=cheapest_over(BAR),
+            ours=Standing(),
+            plain=cheapest_over(QUALITY_BAR),
         )
         self.stdout.write("rule | changes of the chosen model | chances | rate")
         for rule in found:
             self.stdout.write(f"{rule.rule} | {rule.changes} | {rule.chances} | {rule.rate:.1%}")
 
 
-def cheapest_clearing(card: Scorecard, route: int) -> str:
-    """Return the scorecard's choice on a route: the cheapest whose estimate clears the bar."""
-    accuracy, cost = card.accuracy_routes.mean[:, route], card.cost_routes.mean[:, route]
-    clears = accuracy >= BAR * accuracy.max()
-    return card.models[int(np.argmin(np.where(clears, cost, np.inf)))]
+class Standing:
+    """What each route stands by, from one publication to the next."""
+
+    def __init__(self) -> None:
+        self.before: dict[int, int] = {}
+
+    def __call__(self, card: Scorecard, route: int) -> str:
+        """Return the model that the route stands by now."""
+        self.before[route] = stand(
+            card.accuracy_routes.mean[:, route],
+            card.cost_routes.mean[:, route],
+            np.ones(len(card.models)),
+            self.before.get(route),
+        )
+        return card.models[self.before[route]]
 
 
 def read(path: Path) -> tuple[Results, dict[str, float]]:
