@@ -27,7 +27,8 @@ HARNESS_VARIANCE = 0.25
 MIN_VARIANCE = 1e-4
 # A route's own variance of deviations counts as much as the pooled one from this many models on.
 BORROWED_MODELS = 4
-EM_STEPS = 80
+# At most so many steps; fewer once no variance changes by more than this share of itself.
+EM_STEPS, SETTLED = 80, 1e-3
 # A longer step is beyond what the working response is good for, and could run away.
 MAX_STEP = 2.0
 # The empirical spread of three tasks says little: costs are never believed to better than this.
@@ -97,8 +98,11 @@ def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
         step = np.clip((share - expected) / total, -MAX_STEP, MAX_STEP)
         response = (weights * eta).sum(axis=1) + step
         noise = expected * (1 - expected) / (n * total**2)
+        before = dict(fitted.variances)
         residual = solve(fitted, weights, response, noise)
         eta = fitted.predictors() + residual[:, None]
+        if settled(before, fitted.variances):
+            break
     return fitted
 
 
@@ -121,8 +125,16 @@ def fit_cost(
         weights = parts / parts.sum(axis=1, keepdims=True)
         expected = np.log((mix * np.exp(eta)).sum(axis=1))
         response = (weights * eta).sum(axis=1) + np.log(mean) - expected
+        before = dict(fitted.variances)
         residual = solve(fitted, weights, response, noise)
+        if settled(before, fitted.variances):
+            break
     return fitted
+
+
+def settled(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Tell whether the variances have stopped moving."""
+    return all(abs(after[name] - value) <= SETTLED * value for name, value in before.items())
 
 
 def belief_in(noise: Floats, variances: Mapping[str, float]) -> Floats:
@@ -146,9 +158,10 @@ def solve(fitted: Fit, weights: Floats, response: Floats, noise: Floats) -> Floa
 
     inverse = np.linalg.inv(local_block)
     carried = inverse @ cross_block
-    schur = global_block - np.einsum("mlg,mlh->gh", cross_block, carried)
-    covariance = np.linalg.inv(schur)
-    right = global_right - np.einsum("mlg,ml->g", carried, local_right)
+    size = fitted.design.size
+    flat = carried.reshape(-1, size)
+    covariance = np.linalg.inv(global_block - cross_block.reshape(-1, size).T @ flat)
+    right = global_right - flat.T @ local_right.ravel()
     fitted.ease = covariance @ right
     fitted.own = np.einsum("mlk,mk->ml", inverse, local_right) - carried @ fitted.ease
     fitted.ease_covariance = covariance

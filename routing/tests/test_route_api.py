@@ -12,6 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from leaderboard.actions.bundling import do_load_figures
+from leaderboard.actions.cataloguing import do_load_catalogue
+from leaderboard.actions.publishing import do_publish
 from leaderboard.tests.tables import publish_table, table_bytes
 from lib.store import RedisStore, get_store
 from routing.actions.policies import do_save_policy
@@ -155,6 +158,20 @@ def test_two_different_requests_are_different_tasks(apollo_key: str, table: str)
     regions = ask(apollo_key, turn(REGIONS)).json()["route"]
     assert (rename["task_type"], rename["difficulty"]) == ("refactoring", "low")
     assert (regions["task_type"], regions["difficulty"]) == ("planning_design", "high")
+
+
+def test_with_the_bundled_table_a_rename_and_a_migration_plan_go_to_different_models(
+    apollo_key: str,
+) -> None:
+    do_load_catalogue(actor=SETUP)
+    do_load_figures(actor=SETUP)
+    do_publish(actor=SETUP)
+    rename, plan = (ask(apollo_key, turn(text)).json() for text in (RENAME, REGIONS))
+    assert rename["reason"]["code"] == plan["reason"]["code"] == "cheapest_clearing"
+    assert rename["model"] != plan["model"]
+    costs = [answer["estimate"]["cost_micro_usd"] for answer in (rename, plan)]
+    assert costs[0] < costs[1] / 2
+    assert rename["estimate"]["baseline_cost_micro_usd"] > costs[0]
 
 
 def test_a_client_is_taken_at_its_word(apollo_key: str, table: str) -> None:

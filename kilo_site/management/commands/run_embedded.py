@@ -16,7 +16,7 @@ from granian.log import LogLevels
 from kilo_site import env
 from kilo_site.first_run import Credentials, credentials_path, prepare
 
-TURN = {"role": "user", "content": "rename getCwd to getCurrentDir in src/shell"}
+TURN = {"role": "user", "content": "fix the off-by-one in paginate() in src/list.py"}
 EXAMPLE = {"messages": [TURN]}
 
 
