@@ -164,8 +164,8 @@ def solve(fitted: Fit, weights: Floats, response: Floats, noise: Floats) -> Floa
     right = global_right - flat.T @ local_right.ravel()
     fitted.ease = covariance @ right
     fitted.own = np.einsum("mlk,mk->ml", inverse, local_right) - carried @ fitted.ease
-    fitted.ease_covariance = covariance
-    fitted.cross_covariance = -carried @ covariance
+    fitted.ease_covariance = np.asarray(covariance, dtype=np.float64)
+    fitted.cross_covariance = -carried @ fitted.ease_covariance
     fitted.own_covariance = inverse - fitted.cross_covariance @ np.swapaxes(carried, 1, 2)
     fitted.response, fitted.noise = response, noise
     return update_variances(fitted, x)
