@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from leaderboard.api import JSON, PublicView, answer, interval
+from leaderboard.api.public import JSON, PublicView, answer, interval
 from leaderboard.filters import one_of, refuse_unknown
 from leaderboard.queries import measures_of
 from leaderboard.serializers import AccuracyIntervalSerializer

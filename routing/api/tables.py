@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from leaderboard.api import JSON, PublicView, answer, interval, money
+from leaderboard.api.public import JSON, PublicView, answer, interval, money
 from leaderboard.filters import refuse_unknown
 from leaderboard.queries import public_tables
 from leaderboard.serializers import AccuracyIntervalSerializer, CostIntervalSerializer
