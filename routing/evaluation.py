@@ -122,26 +122,27 @@ def check(results: Results, prices: Mapping[str, float], splits: int, seed: int)
     for _ in range(splits):
         train, test = halves(results, rng)
         card = scorecard.fit(observations(train), prices)
-        raw, truth = cells_of(train, shares), cells_of(test, shares)
+        raw, held_out = cells_of(train, shares), cells_of(test, shares)
         for place, model in enumerate(card.models):
-            for (name, route), cell in truth.items():
-                if name != model or (name, route) not in raw:
+            for (name, route), cell in held_out.items():
+                if name != model:
                     continue
                 known, at = raw[name, route], (place, ROUTE_INDEX[route])
-                found["accuracy by model and route"].append(
-                    compare(at_place(card.accuracy_routes, at), cell.whole, known.whole)
-                )
-                found["cost by model and route"].append(
-                    compare(at_place(card.cost_routes, at), cell.cost, known.cost, np.log)
-                )
-                for level in range(len(DIFFICULTIES)):
-                    found["accuracy by model, route and difficulty"].append(
-                        compare(
-                            at_place(card.accuracy_cells, (*at, level)),
-                            cell.levels[level],
-                            known.levels[level],
-                        )
+                if cell.whole and known.whole:
+                    found["accuracy by model and route"].append(
+                        compare(at_place(card.accuracy_routes, at), cell.whole, known.whole)
                     )
+                if cell.cost and known.cost:
+                    found["cost by model and route"].append(
+                        compare(at_place(card.cost_routes, at), cell.cost, known.cost, np.log)
+                    )
+                for level, (truth, before) in enumerate(
+                    zip(cell.levels, known.levels, strict=True)
+                ):
+                    if np.isfinite(truth.value) and np.isfinite(before.value):
+                        found["accuracy by model, route and difficulty"].append(
+                            compare(at_place(card.accuracy_cells, (*at, level)), truth, before)
+                        )
     return [
         Check(
             name=name,
@@ -171,11 +172,11 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """What a half of the tasks says of one model on one route."""
+    """What a half of the tasks says of one model on one route; None for what it does not say."""
 
     levels: tuple[Measured, ...]
-    whole: Measured
-    cost: Measured
+    whole: Measured | None
+    cost: Measured | None
 
 
 def route_shares(results: Results) -> dict[str, dict[str, float]]:
@@ -194,55 +195,81 @@ def route_shares(results: Results) -> dict[str, dict[str, float]]:
 def cells_of(
     results: Results, shares: Mapping[str, Mapping[str, float]]
 ) -> dict[tuple[str, str], Cell]:
-    """Return the cells of which every benchmark and difficulty has an outcome and a cost.
+    """Return what the results say of each model and route.
 
-    They are made up as a route's figure is: benchmarks by their share of the tasks, difficulties
-    evenly. Cells that lack a part would be about easier or harder tasks than the estimate.
+    Cells are made up as a route's figure is: benchmarks by their share of the results, difficulties
+    evenly. One that lacks a part would be about easier or harder tasks than the estimate, so its
+    accuracy counts when every part has an outcome, and its cost when every part has a cost.
     """
     thirds = difficulties(results)
     found = {}
     for model in sorted({model for model, _ in results}):
         for route, parts in shares.items():
-            sums = np.zeros((len(DIFFICULTIES), 2))
-            spread = 0.0
+            scores = np.zeros((len(DIFFICULTIES), 2))
             costs = np.zeros((len(DIFFICULTIES), 2))
+            spread = 0.0
             for benchmark, share in parts.items():
                 tasks = results.get((model, benchmark), {})
+                weight = np.array([share, share**2])
+                solved = [one.score for one in tasks.values() if one.score is not None]
+                spread += share**2 * float(share_solved(solved)[1])
+                paid = [one.cost_micro_usd for one in tasks.values() if one.cost_micro_usd]
                 sorted_tasks = thirds[benchmark].thirds(model)
-                scores = [one.score for one in tasks.values() if one.score is not None]
-                spread += share**2 * float(mean_and_noise(scores)[1])
                 for level, difficulty in enumerate(DIFFICULTIES):
                     inside = [
                         one for one in tasks.values() if sorted_tasks.get(one.task) == difficulty
                     ]
-                    score = mean_and_noise([one.score for one in inside if one.score is not None])
-                    paid = mean_and_noise(
-                        [one.cost_micro_usd for one in inside if one.cost_micro_usd]
+                    scores[level] += weight * share_solved(
+                        [one.score for one in inside if one.score is not None]
                     )
-                    sums[level] += np.array([share, share**2]) * score
-                    costs[level] += np.array([share, share**2]) * paid
-            if np.isfinite(sums).all() and np.isfinite(costs).all():
-                levels = tuple(Measured(*row) for row in sums.tolist())
-                whole = Measured(float(sums[:, 0].mean()), spread)
-                cost = float(costs[:, 0].mean())
-                relative = float(costs[:, 1].sum() / 9) / cost**2
-                found[model, route] = Cell(levels, whole, Measured(cost, relative))
+                    costs[level] += weight * mean_cost(
+                        [one.cost_micro_usd for one in inside if one.cost_micro_usd], paid
+                    )
+            found[model, route] = Cell(
+                levels=tuple(Measured(*row) for row in scores.tolist()),
+                whole=whole_of(scores, spread),
+                cost=cost_of(costs),
+            )
     return found
 
 
-def mean_and_noise(values: Sequence[float]) -> scorecard.Floats:
-    """Return mean and variance of the mean; not a number where there is nothing to go by.
+def whole_of(scores: scorecard.Floats, spread: float) -> Measured | None:
+    """Return a route's accuracy from its difficulties; None when one of them has no outcome."""
+    mean = float(scores[:, 0].mean())
+    return Measured(mean, spread) if np.isfinite(mean) else None
 
-    A share of solved tasks is drawn a little towards one half for its variance, so that three of
-    three is not taken for certainty. Costs need two values to show their spread.
+
+def cost_of(costs: scorecard.Floats) -> Measured | None:
+    """Return a route's cost from its difficulties, its noise relative; None without all of them."""
+    mean = float(costs[:, 0].mean())
+    relative = float(costs[:, 1].sum() / len(costs) ** 2) / mean**2
+    return Measured(mean, relative) if np.isfinite(relative) else None
+
+
+def share_solved(scores: Sequence[float]) -> scorecard.Floats:
+    """Return the mean of scores and its variance; not a number without any.
+
+    For the variance it is drawn a little towards one half, so that three of three is not taken for
+    certainty.
     """
-    if not values:
+    if not scores:
         return np.array([np.nan, np.nan])
-    mean, n = float(np.mean(values)), len(values)
-    if max(values) <= 1:
-        p = (mean * n + 1) / (n + 2)
-        return np.array([mean, p * (1 - p) / n])
-    return np.array([mean, float(np.var(values, ddof=1)) / n if n > 1 else np.nan])
+    mean, n = float(np.mean(scores)), len(scores)
+    p = (mean * n + 1) / (n + 2)
+    return np.array([mean, p * (1 - p) / n])
+
+
+def mean_cost(costs: Sequence[int], of_benchmark: Sequence[int]) -> scorecard.Floats:
+    """Return the mean cost and its variance; not a number without any.
+
+    One or two tasks do not show their own spread: the relative spread is that of the model's costs
+    on the whole benchmark, which needs two of them.
+    """
+    if not costs or len(of_benchmark) < 2:
+        return np.array([np.nan, np.nan])
+    mean = float(np.mean(costs))
+    spread = float(np.std(of_benchmark, ddof=1) / np.mean(of_benchmark))
+    return np.array([mean, (spread * mean) ** 2 / len(costs)])
 
 
 def at_place(estimate: scorecard.Estimate, place: tuple[int, ...]) -> tuple[float, float, float]:

@@ -116,6 +116,8 @@ def fit_cost(
     mean = np.array([o.cost_micro_usd / o.n_cost for o in observations])
     # Variance of the log of a mean, to first order: squared coefficient of variation over n.
     noise = np.array([max(o.cost_cv, MIN_COST_CV) ** 2 / o.n_cost for o in observations])
+    # The log of a noisy mean is too low on average, by half its variance (delta method).
+    log_mean = np.log(mean) + noise / 2
     fitted = Fit.begin(observations, design, log_price, COST_LEVEL)
     mix = fitted.rows.mix
     residual = np.zeros(len(observations))
@@ -124,7 +126,7 @@ def fit_cost(
         parts = mix * np.exp(eta - eta.max(axis=1, initial=-np.inf, keepdims=True))
         weights = parts / parts.sum(axis=1, keepdims=True)
         expected = np.log((mix * np.exp(eta)).sum(axis=1))
-        response = (weights * eta).sum(axis=1) + np.log(mean) - expected
+        response = (weights * eta).sum(axis=1) + log_mean - expected
         before = dict(fitted.variances)
         residual = solve(fitted, weights, response, noise)
         if settled(before, fitted.variances):

@@ -85,7 +85,7 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
     for model in fitted.design.models:
         eta, covariance, own = joint(fitted, model, seen, layout)
         for kind, weight in zip(rows, weights, strict=True):
-            kind.append(means(eta, covariance, weight, scale))
+            kind.append(means(eta, covariance, layout.sample, weight, scale))
         gradient = weights[0] * scale.slope(eta)
         own_rows.append(np.sqrt(((gradient @ own) * gradient).sum(axis=1)))
     count = len(fitted.design.models)
@@ -98,7 +98,7 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
     return Prediction(of_cells, of_routes, overall, own_sd)
 
 
-def means(eta: Floats, covariance: Floats, weights: Floats, scale: Scale) -> Floats:
+def means(eta: Floats, covariance: Floats, sample: Floats, weights: Floats, scale: Scale) -> Floats:
     """Return mean, low and high (three rows) of weighted means of figures, one per row of
     `weights`.
 
@@ -107,7 +107,7 @@ def means(eta: Floats, covariance: Floats, weights: Floats, scale: Scale) -> Flo
     """
     value = weights @ scale.point(eta, np.diag(covariance))
     gradient = weights * scale.slope(eta)
-    variance = ((gradient @ covariance) * gradient).sum(axis=1)
+    variance = ((gradient @ (covariance + sample)) * gradient).sum(axis=1)
     width = Z90 * np.sqrt(variance) * scale.back_slope(value)
     center = scale.back(value)
     return np.array([value, scale.inverse(center - width), scale.inverse(center + width)])
@@ -161,14 +161,15 @@ class Layout:
     """What the predictors at the places are made of, the same for every model.
 
     `shared` and `own` tell which global and local effects each contains; `ease` is the covariance
-    of what no effect knows: the ease of routes that nothing measured, and that a benchmark's tasks
-    are a sample.
+    of the ease of routes that nothing measured, and `sample` that of a benchmark's tasks being a
+    sample. The latter widens intervals, but moves no mean: a sample's mean is right on average.
     """
 
     places: Sequence[Place]
     shared: Floats
     own: Floats
     ease: Floats
+    sample: Floats
 
     @classmethod
     def of(cls, fitted: Fit, places: Sequence[Place]) -> "Layout":
@@ -176,20 +177,21 @@ class Layout:
         design, count = fitted.design, len(places)
         sampled = sampling_variances(fitted)
         shared, own = np.zeros((count, design.size)), np.zeros((count, LOCAL))
-        ease = np.zeros((count, count))
+        ease, sample = np.zeros((count, count)), np.zeros((count, count))
         for row, place in enumerate(places):
             own[row, [0, 1 + place.route]] = 1.0
             shared[row] = design.at_difficulty(place.benchmark, place.level)
             if place.benchmark:
-                ease[row, row] = TASK_VARIANCE * LEVELS / design.tasks[place.benchmark]
+                sample[row, row] = TASK_VARIANCE * LEVELS / design.tasks[place.benchmark]
         for row, other in product(range(count), repeat=2):
             one, two = places[row], places[other]
             if one.route == two.route and one.benchmark == two.benchmark:
                 # Either moves all difficulties of the benchmark, or of the route, together.
-                ease[row, other] += (
-                    sampled[one.benchmark] if one.benchmark else fitted.variances["beta"]
-                )
-        return cls(places, shared, own, ease)
+                if one.benchmark:
+                    sample[row, other] += sampled[one.benchmark]
+                else:
+                    ease[row, other] = fitted.variances["beta"]
+        return cls(places, shared, own, ease, sample)
 
 
 def joint(
