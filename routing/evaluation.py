@@ -155,6 +155,35 @@ def check(results: Results, prices: Mapping[str, float], splits: int, seed: int)
     ]
 
 
+def own_cost_shares(results: Results) -> dict[str, float]:
+    """Return, by benchmark, how much of the variance of costs within a third is a model's own.
+
+    The rest is due to tasks that are dear or cheap for every model. Costs are taken relative to the
+    model's mean in the third; one-way analysis of variance with the task as the group.
+    """
+    thirds = difficulties(results)
+    relative: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (model, benchmark), tasks in sorted(results.items()):
+        places = thirds[benchmark].thirds(model)
+        for difficulty in DIFFICULTIES:
+            costs = {
+                name: one.cost_micro_usd
+                for name, one in tasks.items()
+                if one.cost_micro_usd and places.get(name) == difficulty
+            }
+            if len(costs) > 1:
+                mean = float(np.mean(list(costs.values())))
+                for name, cost in costs.items():
+                    relative[benchmark][name].append(cost / mean - 1)
+    return {
+        benchmark: sum(float(np.var(found)) * len(found) for found in by_task.values())
+        / sum(len(found) - 1 for found in by_task.values())
+        / float(np.mean([value**2 for found in by_task.values() for value in found]))
+        for benchmark, by_task in sorted(relative.items())
+        if any(len(found) > 1 for found in by_task.values())
+    }
+
+
 class Measured(NamedTuple):
     """A held-out figure with the variance of its sampling noise."""
 

@@ -15,8 +15,9 @@ drawn towards what the model's other cells say. A route that nothing measured is
 gamma and a_m alone, with the variance of everything unknown added. Intervals also count that a
 benchmark's tasks are a sample of the tasks there could be.
 
-Cost is the same linear model for the log of the mean cost per task, with the log of the model's
-blended list price as a regressor, so that a model without a known cost starts from its price.
+Cost is the same linear model for the log of a run's mean cost per task, with the log of the model's
+blended list price as a regressor, so that a model without a known cost starts from its price. How
+the difficulties of a benchmark differ in cost is its profile over all models (`costs`).
 
 Method: penalised iteratively reweighted least squares on the working response (Breslow & Clayton
 1993, "Approximate inference in generalized linear mixed models"), variances by EM on the mixed
@@ -29,10 +30,11 @@ further apart on easy work than they are on any work of a known ease.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from leaderboard.scorecard.costs import RunCosts
 from leaderboard.scorecard.design import LEVELS, Design, Floats, Ints, Observation
 from leaderboard.scorecard.fitting import fit_accuracy, fit_cost
 from leaderboard.scorecard.prediction import ACCURACY, COST, Estimate, predict
@@ -70,7 +72,8 @@ def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -
     `list_prices` maps models to a blended price per token in any one unit; a model may be missing.
     Raises ValueError when no observation has a known outcome.
     """
-    observations = [o for o in observations if o.n or o.n_cost]
+    # In one order, because sums of floats depend on it and the same runs must give the same table.
+    observations = sorted((o for o in observations if o.n or o.n_cost), key=astuple)
     outcomes = [o for o in observations if o.n]
     if not outcomes:
         raise ValueError("There are no task outcomes to estimate from.")
@@ -79,20 +82,24 @@ def fit(observations: Sequence[Observation], list_prices: Mapping[str, float]) -
     counts = np.zeros((len(models), len(ROUTES), LEVELS), dtype=np.int64)
     for o in observations:
         # A run reported as a whole is spread over the difficulties it must have had.
-        levels = [DIFFICULTIES.index(o.difficulty)] if o.difficulty else range(LEVELS)
-        for level in levels:
-            counts[design.model[o.model], ROUTE_INDEX[o.route], level] += o.n // len(levels)
-    measured = np.flatnonzero(counts.sum(axis=(0, 2)))
+        spread = (
+            [o.n if level == o.difficulty else 0 for level in DIFFICULTIES]
+            if o.difficulty
+            else [(o.n + level) // LEVELS for level in range(LEVELS)]
+        )
+        counts[design.model[o.model], ROUTE_INDEX[o.route]] += spread
+    measured = np.array(sorted({ROUTE_INDEX[o.route] for o in outcomes}), dtype=np.int64)
 
-    costs = [o for o in observations if o.n_cost]
+    costs = RunCosts.of([o for o in observations if o.n_cost])
     accuracy = predict(fit_accuracy(outcomes, design), ACCURACY, measured)
-    cost = predict(fit_cost(costs, design, list_prices), COST, measured)
+    cost = predict(fit_cost(costs, design, list_prices), COST, measured, levels=1)
+    by_difficulty = costs.of_routes(design)
     return Scorecard(
         models=models,
         accuracy_cells=accuracy.cells,
         accuracy_routes=accuracy.routes,
         accuracy_overall=accuracy.overall,
-        cost_cells=cost.cells,
+        cost_cells=cost.cells.times(by_difficulty),
         cost_routes=cost.routes,
         cost_overall=cost.overall,
         n=counts,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,15 @@ class Design:
             },
         )
 
+    def flat(self) -> "Design":
+        """Return the same effects with the difficulties not told apart."""
+        names = sorted(self.route_of)
+        return replace(
+            self,
+            eases={(name, level): at for at, name in enumerate(names) for level in range(LEVELS)},
+            whole=frozenset(names),
+        )
+
     @property
     def price(self) -> int:
         """Place of the price slope among the global effects."""
@@ -132,7 +141,7 @@ class Design:
         Without a benchmark it is that of a route that nothing measured.
         """
         effects = np.zeros(self.size)
-        if benchmark in self.whole:
+        if benchmark in self.whole or len(self.whole) == len(self.route_of):
             effects[:LEVELS] = 1 / LEVELS
         else:
             effects[level] = 1.0

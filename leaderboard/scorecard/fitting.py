@@ -7,10 +7,12 @@ the number of models, not with its cube.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.scorecard.costs import RunCosts
 from leaderboard.scorecard.design import LEVELS, LOCAL, Design, Floats, Observation, Rows
 from lib.taxonomy import ROUTES
 
@@ -29,10 +31,20 @@ MIN_VARIANCE = 1e-4
 BORROWED_MODELS = 4
 # At most so many steps; fewer once no variance changes by more than this share of itself.
 EM_STEPS, SETTLED = 80, 1e-3
+# How much the tasks of one third of a benchmark differ in ease, on the scale of the predictor.
+TASK_VARIANCE = 0.6
 # A longer step is beyond what the working response is good for, and could run away.
 MAX_STEP = 2.0
-# The empirical spread of three tasks says little: costs are never believed to better than this.
-MIN_COST_CV = 0.3
+
+
+class Sampling(NamedTuple):
+    """How uncertain a benchmark's level is because its tasks are a sample of those there could be.
+
+    As variances on the scale of the predictor: what moves one difficulty, and what moves all.
+    """
+
+    apart: float
+    together: float
 
 
 @dataclass(eq=False)
@@ -40,7 +52,8 @@ class Fit:
     """A fitted model: effects with their covariances, variances, and what was observed.
 
     `ease` are the global effects, `own` the local ones (models, LOCAL). `response` is each
-    observation on the scale of the linear predictor, `noise` its variance.
+    observation on the scale of the linear predictor, `noise` its variance. A `flat` fit tells no
+    difficulties apart.
     """
 
     design: Design
@@ -58,6 +71,8 @@ class Fit:
         default_factory=lambda: {"beta": 0.5, "ability": 0.5, "residual": 0.1}
     )
     delta_variances: Floats = field(default_factory=lambda: np.full(len(ROUTES), 0.5))
+    sampling: Mapping[str, Sampling] = field(default_factory=dict)
+    flat: bool = False
 
     @classmethod
     def begin(
@@ -103,32 +118,42 @@ def fit_accuracy(observations: Sequence[Observation], design: Design) -> Fit:
         eta = fitted.predictors() + residual[:, None]
         if settled(before, fitted.variances):
             break
+    fitted.sampling = ease_sampling(fitted)
     return fitted
 
 
-def fit_cost(
-    observations: Sequence[Observation], design: Design, list_prices: Mapping[str, float]
-) -> Fit:
-    """Fit the log-normal model. Without any known cost it predicts from prices alone."""
+def ease_sampling(fitted: Fit) -> dict[str, Sampling]:
+    """Return how uncertain the ease of each benchmark is because its tasks are a sample.
+
+    Other tasks of the same kind would be easier or harder on the whole, by the variance of ease
+    between its tasks over their number. That variance is read off the eases of its thirds.
+    """
+    design, ease = fitted.design, fitted.ease
+    return {
+        name: Sampling(
+            apart=TASK_VARIANCE * LEVELS / tasks,
+            together=float(
+                np.var([ease[d] + ease[design.beta(name, d)] for d in range(LEVELS)]) / tasks
+            ),
+        )
+        for name, tasks in design.tasks.items()
+    }
+
+
+def fit_cost(costs: RunCosts, design: Design, list_prices: Mapping[str, float]) -> Fit:
+    """Fit the log-normal model to whole runs. Without any it predicts from prices alone."""
     logs = {m: float(np.log(list_prices[m])) for m in design.models if list_prices.get(m, 0) > 0}
     centre = float(np.mean(list(logs.values()))) if logs else 0.0
     log_price = {model: value - centre for model, value in logs.items()}
-    mean = np.array([o.cost_micro_usd / o.n_cost for o in observations])
-    # Variance of the log of a mean, to first order: squared coefficient of variation over n.
-    noise = np.array([max(o.cost_cv, MIN_COST_CV) ** 2 / o.n_cost for o in observations])
-    # The log of a noisy mean is too low on average, by half its variance (delta method).
-    log_mean = np.log(mean) + noise / 2
-    fitted = Fit.begin(observations, design, log_price, COST_LEVEL)
-    mix = fitted.rows.mix
-    residual = np.zeros(len(observations))
+    fitted = Fit.begin(costs.runs, design.flat(), log_price, COST_LEVEL)
+    fitted.flat = True
+    fitted.sampling = {
+        name: Sampling(variance, 0.0) for name, variance in costs.sampling(design).items()
+    }
+    response = np.log([o.cost_micro_usd / o.n_cost for o in costs.runs])
     for _ in range(EM_STEPS):
-        eta = fitted.predictors() + residual[:, None]
-        parts = mix * np.exp(eta - eta.max(axis=1, initial=-np.inf, keepdims=True))
-        weights = parts / parts.sum(axis=1, keepdims=True)
-        expected = np.log((mix * np.exp(eta)).sum(axis=1))
-        response = (weights * eta).sum(axis=1) + log_mean - expected
         before = dict(fitted.variances)
-        residual = solve(fitted, weights, response, noise)
+        solve(fitted, fitted.rows.mix, response, costs.noise())
         if settled(before, fitted.variances):
             break
     return fitted

@@ -11,8 +11,6 @@ from leaderboard.scorecard.fitting import Fit, logit, sigmoid
 from lib.taxonomy import DIFFICULTIES, ROUTES
 
 Z90 = 1.6448536269514722
-# How much the tasks of one third of a benchmark differ in ease, on the scale of the predictor.
-TASK_VARIANCE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,19 +21,20 @@ class Estimate:
     low: Floats
     high: Floats
 
+    def times(self, factor: Floats) -> "Estimate":
+        """Return the estimate of so many times the figure."""
+        return Estimate(self.mean * factor, self.low * factor, self.high * factor)
+
 
 @dataclass(frozen=True)
 class Scale:
-    """How linear predictors become figures: the link's inverse, its slope, and the figure of a
-    cell.
+    """How linear predictors become figures: the link's inverse and its slope.
 
-    `point` takes center and variance of the predictor. `back` and `back_slope` lead from a figure
-    to the predictor.
+    `back` and `back_slope` lead from a figure to the predictor.
     """
 
     inverse: Callable[[Floats], Floats]
     slope: Callable[[Floats], Floats]
-    point: Callable[[Floats, Floats], Floats]
     back: Callable[[Floats], Floats]
     back_slope: Callable[[Floats], Floats]
 
@@ -60,21 +59,25 @@ class Place:
     share: float
 
 
-def places_of(design: Design) -> list[Place]:
+def places_of(design: Design, levels: int) -> list[Place]:
     """Return the predictors that all figures are means of; `share` is the part of the route."""
     unmeasured: dict[str | None, float] = {None: 1.0}
     return [
         Place(number, benchmark, level, share)
         for number, route in enumerate(ROUTES)
         for benchmark, share in (design.shares(route) or unmeasured).items()
-        for level in range(LEVELS)
+        for level in range(levels)
     ]
 
 
-def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
-    """Return estimates of cells, routes and overall from a fit."""
-    places = places_of(fitted.design)
-    cells = np.zeros((len(ROUTES), LEVELS, len(places)))
+def predict(fitted: Fit, scale: Scale, measured: Ints, levels: int = LEVELS) -> Prediction:
+    """Return estimates of cells, routes and overall from a fit.
+
+    `levels` is 1 for a fit that does not tell difficulties apart: its only cell of a route is the
+    route.
+    """
+    places = places_of(fitted.design, levels)
+    cells = np.zeros((len(ROUTES), levels, len(places)))
     for column, place in enumerate(places):
         cells[place.route, place.level, column] = place.share
     routes = cells.mean(axis=1)
@@ -89,7 +92,7 @@ def predict(fitted: Fit, scale: Scale, measured: Ints) -> Prediction:
         gradient = weights[0] * scale.slope(eta)
         own_rows.append(np.sqrt(((gradient @ own) * gradient).sum(axis=1)))
     count = len(fitted.design.models)
-    shapes = ((count, len(ROUTES), LEVELS), (count, len(ROUTES)), (count,))
+    shapes = ((count, len(ROUTES), levels), (count, len(ROUTES)), (count,))
     of_cells, of_routes, overall = (
         Estimate(*(np.array([one[part] for one in kind]).reshape(shape) for part in range(3)))
         for kind, shape in zip(rows, shapes, strict=True)
@@ -105,25 +108,12 @@ def means(eta: Floats, covariance: Floats, sample: Floats, weights: Floats, scal
     The interval is built on the scale of the predictor, so that it cannot leave the range of the
     figure.
     """
-    value = weights @ scale.point(eta, np.diag(covariance))
+    value = weights @ scale.inverse(eta)
     gradient = weights * scale.slope(eta)
     variance = ((gradient @ (covariance + sample)) * gradient).sum(axis=1)
     width = Z90 * np.sqrt(variance) * scale.back_slope(value)
     center = scale.back(value)
     return np.array([value, scale.inverse(center - width), scale.inverse(center + width)])
-
-
-def sampling_variances(fitted: Fit) -> dict[str, float]:
-    """Return, by benchmark, how uncertain its ease is because its tasks are a sample.
-
-    Other tasks of the same kind would be easier or harder on the whole, by the variance of ease
-    between its tasks over their number. That variance is read off the eases of its thirds.
-    """
-    design, ease = fitted.design, fitted.ease
-    return {
-        name: float(np.var([ease[d] + ease[design.beta(name, d)] for d in range(LEVELS)])) / tasks
-        for name, tasks in design.tasks.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -139,18 +129,19 @@ def seen_cells(fitted: Fit) -> dict[tuple[str, str, int], Seen]:
     harness.
 
     Several runs of the same cell are averaged by their precision. Runs that were reported as a
-    whole say nothing of a single difficulty and have informed the effects only.
+    whole say nothing of a single difficulty and have informed the effects only, unless the fit
+    tells no difficulties apart.
     """
     sums: dict[tuple[str, str, int], tuple[float, float]] = {}
     start = fitted.design.harnesses.start
     for o, response, noise in zip(
         fitted.rows.observations, fitted.response.tolist(), fitted.noise.tolist(), strict=True
     ):
-        if not o.difficulty:
+        if not o.difficulty and not fitted.flat:
             continue
         if o.harness in fitted.design.harness:
             response -= float(fitted.ease[start + fitted.design.harness[o.harness]])
-        key = (o.model, o.benchmark, DIFFICULTIES.index(o.difficulty))
+        key = (o.model, o.benchmark, DIFFICULTIES.index(o.difficulty) if o.difficulty else 0)
         total, precision = sums.get(key, (0.0, 0.0))
         sums[key] = (total + response / noise, precision + 1 / noise)
     return {key: Seen(total / precision, 1 / precision) for key, (total, precision) in sums.items()}
@@ -175,20 +166,19 @@ class Layout:
     def of(cls, fitted: Fit, places: Sequence[Place]) -> "Layout":
         """Lay the places out."""
         design, count = fitted.design, len(places)
-        sampled = sampling_variances(fitted)
         shared, own = np.zeros((count, design.size)), np.zeros((count, LOCAL))
         ease, sample = np.zeros((count, count)), np.zeros((count, count))
         for row, place in enumerate(places):
             own[row, [0, 1 + place.route]] = 1.0
             shared[row] = design.at_difficulty(place.benchmark, place.level)
             if place.benchmark:
-                sample[row, row] = TASK_VARIANCE * LEVELS / design.tasks[place.benchmark]
+                sample[row, row] = fitted.sampling[place.benchmark].apart
         for row, other in product(range(count), repeat=2):
             one, two = places[row], places[other]
             if one.route == two.route and one.benchmark == two.benchmark:
                 # Either moves all difficulties of the benchmark, or of the route, together.
                 if one.benchmark:
-                    sample[row, other] += sampled[one.benchmark]
+                    sample[row, other] += fitted.sampling[one.benchmark].together
                 else:
                     ease[row, other] = fitted.variances["beta"]
         return cls(places, shared, own, ease, sample)
@@ -227,15 +217,10 @@ def sigmoid_slope(x: Floats) -> Floats:
     return p * (1 - p)
 
 
-def lognormal_mean(center: Floats, variance: Floats) -> Floats:
-    """Return the mean of a log-normal."""
-    return np.asarray(np.exp(center + variance / 2))
-
-
 def logit_slope(p: Floats) -> Floats:
     """Return the derivative of the inverse of the logistic function."""
     return np.asarray(1.0 / np.maximum(p * (1 - p), 1e-12))
 
 
-ACCURACY = Scale(sigmoid, sigmoid_slope, lambda center, _: sigmoid(center), logit, logit_slope)
-COST = Scale(np.exp, np.exp, lognormal_mean, np.log, np.reciprocal)
+ACCURACY = Scale(sigmoid, sigmoid_slope, logit, logit_slope)
+COST = Scale(np.exp, np.exp, np.log, np.reciprocal)

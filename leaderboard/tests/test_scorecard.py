@@ -112,6 +112,24 @@ def test_cost_follows_what_was_paid_and_falls_back_on_the_price_list() -> None:
     assert cost["p/m1"] > 4 * cost["p/m0"], "without a known cost the list price decides"
 
 
+def test_dear_tasks_show_in_the_cost_of_their_difficulty_and_one_abandoned_task_does_not() -> None:
+    dearer = {"low": 1, "medium": 2, "high": 6}
+    runs = [replace(o, cost_micro_usd=o.cost_micro_usd * dearer[o.difficulty]) for o in fleet()]
+    abandoned = [
+        replace(o, cost_micro_usd=o.n_cost * 10_000)
+        if (o.model, o.difficulty) == ("p/m2", "medium")
+        else o
+        for o in runs
+    ]
+    card, again = scorecard.fit(runs, {}), scorecard.fit(abandoned, {})
+    at = card.models.index("p/m2")
+    low, medium, high = card.cost_cells.mean[at, ROUTES.index(FIX)].tolist()
+    assert medium / low == pytest.approx(2, rel=0.1)
+    assert high / low == pytest.approx(6, rel=0.1)
+    fallen = again.cost_overall.mean[at] / card.cost_overall.mean[at]
+    assert 0.6 < fallen < 0.95, "by about the third that became free, not by the log of it"
+
+
 def test_no_outcome_no_estimate() -> None:
     with pytest.raises(ValueError, match="no task outcomes"):
         scorecard.fit([replace(o, n=0, passed=0) for o in fleet()], {})
@@ -160,7 +178,8 @@ def test_estimates_are_finite_ordered_and_do_not_depend_on_the_order_of_runs(
         assert np.isfinite(cost.mean).all()
         assert (cost.mean > 0).all()
     again = scorecard.fit(found[::-1], {})
-    assert np.allclose(card.accuracy_cells.mean, again.accuracy_cells.mean, atol=1e-6)
+    assert np.array_equal(card.accuracy_cells.mean, again.accuracy_cells.mean)
+    assert np.array_equal(card.cost_cells.mean, again.cost_cells.mean)
 
 
 def test_a_harness_is_an_effect_of_its_own_and_not_the_models_merit() -> None:

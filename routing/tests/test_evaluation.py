@@ -8,7 +8,15 @@ from django.core.management import call_command
 
 from leaderboard.figures import Result
 from leaderboard.scorecard import Scorecard
-from routing.evaluation import Results, calm, cheapest_over, check, halves, resampled
+from routing.evaluation import (
+    Results,
+    calm,
+    cheapest_over,
+    check,
+    halves,
+    own_cost_shares,
+    resampled,
+)
 
 BENCHMARKS = ("swe-bench", "swt-bench", "gaia")
 
@@ -58,6 +66,24 @@ def test_intervals_hold_and_pooling_beats_raw_means_where_the_model_is_true() ->
         assert one.cells > 90
         assert one.covered > 0.8, one
         assert one.error < one.raw_error, one
+
+
+def test_costs_that_tasks_share_are_told_from_a_models_own() -> None:
+    rng = np.random.default_rng(5)
+    task, noise = rng.lognormal(0, 0.5, 60), rng.lognormal(0, 0.5, (8, 60))
+
+    def results(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Results:
+        return {
+            (f"p/m{model}", "gaia"): {
+                f"t{at:02}": Result(f"t{at:02}", float(at % 2), round(1e6 * float(cost)))
+                for at, cost in enumerate(row)
+            }
+            for model, row in enumerate(costs)
+        }
+
+    assert own_cost_shares(results(np.tile(task, (8, 1))))["gaia"] == pytest.approx(0, abs=0.01)
+    assert own_cost_shares(results(noise))["gaia"] == pytest.approx(1, abs=0.15)
+    assert own_cost_shares(results(task * noise))["gaia"] == pytest.approx(0.55, abs=0.15)
 
 
 def test_a_wrong_scorecard_would_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

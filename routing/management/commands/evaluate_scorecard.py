@@ -12,7 +12,7 @@ from leaderboard.scorecard import Scorecard
 from leaderboard.sources import ParsedRun, UnusablePath
 from leaderboard.sources.openhands_index import OpenHandsIndex
 from leaderboard.standing import QUALITY_BAR, stand
-from routing.evaluation import Results, calm, cheapest_over, check
+from routing.evaluation import Results, calm, cheapest_over, check, own_cost_shares
 
 
 class Command(BaseCommand):
@@ -42,6 +42,9 @@ class Command(BaseCommand):
                 f"{one.name} | {one.cells} | {one.covered:.1%} | {one.error:.5f} |"
                 f" {one.raw_error:.5f}"
             )
+        self.stdout.write("benchmark | share of the variance of costs that is a model's own")
+        for benchmark, share in own_cost_shares(results).items():
+            self.stdout.write(f"{benchmark} | {share:.2f}")
         found = calm(
             results,
             prices,
