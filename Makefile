@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test bench-leaderboard check format openapi lock
+.PHONY: help setup setup-dev run test bench-leaderboard bench-decide check format openapi lock
 
 BIN := .venv/bin
 PYTHON := $(BIN)/python
@@ -23,6 +23,9 @@ test: setup-dev ## Run every test, embedded and production-like (ARGS="-k name" 
 
 bench-leaderboard: setup-dev ## Measure ingestion, publishing and the leaderboard at size
 	@exec $(PYTHON) scripts/bench_leaderboard.py
+
+bench-decide: setup-dev ## Measure one decision of the engine
+	@exec $(PYTHON) scripts/bench_decide.py
 
 check: setup-dev ## Run every linter and consistency check
 	@exec $(PYTHON) scripts/check.py

@@ -68,6 +68,39 @@ CANDIDATE = record(
     },
     "One model's figures for this request, and why it was or was not taken.",
 )
+LADDER = {
+    "oneOf": [
+        record(
+            {
+                "rungs": {
+                    "type": "array",
+                    "items": record(
+                        {
+                            "model": MODEL,
+                            "success": {
+                                **SHARE,
+                                "description": "Probability that it succeeds once it is reached.",
+                            },
+                            "cost_micro_usd": {
+                                **MICRO_USD,
+                                "description": "Expected cost once it is reached.",
+                            },
+                        },
+                        "One model of the ladder.",
+                    ),
+                },
+                "success": {**SHARE, "description": "Probability that one of them succeeds."},
+                "cost_micro_usd": {
+                    **MICRO_USD,
+                    "description": "Expected cost of all that are tried.",
+                },
+            },
+            "The models to try in this order until one succeeds.",
+        ),
+        NULL,
+    ],
+    "description": "Null unless the request is `verifiable` and clear.",
+}
 PROBABILITIES = {
     "oneOf": [
         record(
@@ -82,9 +115,24 @@ PROBABILITIES = {
         NULL,
     ]
 }
+CONTRIBUTIONS = {
+    "type": "array",
+    "description": "What spoke most for the route, the strongest first. Kept nowhere.",
+    "items": record(
+        {
+            "feature": {"type": "string", "description": "A word of the request, or `mode: code`."},
+            "weight": {
+                "type": "number",
+                "minimum": 0,
+                "description": "By how much the log probability of the route falls without it.",
+            },
+        },
+        "One word or sign.",
+    ),
+}
 FLAGS = {
     "dry_run": "Decide and record nothing: no decision, no session.",
-    "explain": "Add `candidates` and `probabilities` to the answer.",
+    "explain": "Add `candidates`, `probabilities` and `contributions` to the answer.",
 }
 
 
@@ -143,9 +191,13 @@ def routed(stored: Schema) -> Schema:
         "oneOf": [reference("Estimate"), NULL],
         "description": "Null for a model without figures.",
     }
+    properties["ladder"] = LADDER
     properties["candidates"] = {"type": "array", "items": reference("Candidate")}
     properties["probabilities"] = PROBABILITIES
-    return record(properties, "A decision.", optional=("candidates", "probabilities"))
+    properties["contributions"] = CONTRIBUTIONS
+    return record(
+        properties, "A decision.", optional=("candidates", "probabilities", "contributions")
+    )
 
 
 def operation() -> Schema:

@@ -188,6 +188,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "OAS_VERSION": "3.1.0",
+    # Two sets of values that are both called `mode`.
+    "ENUM_NAME_OVERRIDES": {
+        "ModeEnum": "routing.engine.inputs.MODES",
+        "PolicyModeEnum": "routing.models.Mode.choices",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "kilo_site.openapi.describe_api",

@@ -15,6 +15,7 @@ DOCUMENTS: Final[dict[str, str]] = {
     "methodology": "Methodology",
     "evidence": "Evidence",
     "routing": "Routing",
+    "proof": "Proof",
     "classifier": "Classifier",
     "usage": "Usage",
     "api": "API",

@@ -1,4 +1,4 @@
-"""Cursor lists, newest first: a page stays the same page while new rows come in."""
+"""Cursor lists by time: a page stays the same page while new rows come in."""
 
 from typing import Any, TypeVar
 
@@ -10,25 +10,35 @@ Row = TypeVar("Row", bound=Model)
 
 
 def page_of(
-    rows: QuerySet[Row], *, cursor: str, limit: int, id_field: str, time_field: str
+    rows: QuerySet[Row],
+    *,
+    cursor: str,
+    limit: int,
+    id_field: str,
+    time_field: str,
+    oldest_first: bool = False,
 ) -> tuple[list[Row], str | None]:
     """Return up to `limit` rows after the cursor, and the next cursor or None at the end.
+
+    The newest come first, unless the oldest are to.
 
     A cursor is the public id of the last row seen. `rows` are the rows the caller may see; a cursor
     that names none of them raises a 400.
     """
-    rows = rows.order_by(f"-{time_field}", "-id")
+    sign, beyond = ("", "gte") if oldest_first else ("-", "lte")
+    before = "lte" if oldest_first else "gte"
+    rows = rows.order_by(f"{sign}{time_field}", f"{sign}id")
     if cursor:
         seen = None
         if "\x00" not in cursor:
             seen = rows.filter(**{id_field: cursor}).values(time_field, "id").first()
         if seen is None:
-            message = "cursor names no row of this list. Leave it out to start from the newest."
+            message = "cursor names no row of this list. Leave it out to start anew."
             raise ApiError(400, "invalid_parameter", message, param="cursor")
         moment: Any = seen[time_field]
         # Two conditions instead of an OR, so that the index on time serves the first.
-        rows = rows.filter(**{f"{time_field}__lte": moment}).exclude(
-            **{time_field: moment, "id__gte": seen["id"]}
+        rows = rows.filter(**{f"{time_field}__{beyond}": moment}).exclude(
+            **{time_field: moment, f"id__{before}": seen["id"]}
         )
     found = list(rows[: limit + 1])
     if len(found) <= limit:

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from lib.ids import new_id
-from teams.models import Project
+from teams.models import Project, Team
 
 
 class Mode(models.TextChoices):
@@ -17,6 +17,14 @@ class Mode(models.TextChoices):
     AUTO_EFFICIENT = "auto_efficient", "Auto Efficient"
     ACCURACY_PER_DOLLAR = "accuracy_per_dollar", "Best accuracy per dollar"
     BEST_ACCURACY = "best_accuracy", "Best accuracy"
+
+
+class Outcome(models.TextChoices):
+    """What became of the work, as the client saw it."""
+
+    ACCEPTED = "accepted", "Accepted"
+    FAILED = "failed", "Failed"
+    REJECTED = "rejected", "Rejected"
 
 
 def new_policy_id() -> str:
@@ -37,26 +45,48 @@ def fraction(default: float) -> "models.FloatField[float, float]":
 
 
 class Policy(models.Model):
-    """One immutable version of a project's settings. The newest is the one in force."""
+    """One immutable version of a team's or a project's settings. The newest is the one in force.
+
+    Without a project it is the team's default. A project follows that default until it saves a
+    version of its own, and again from a version on that `inherits`; such a version holds a copy of
+    what the default was then. `docs/routing.md` explains the settings.
+    """
 
     public_id = models.CharField(max_length=40, unique=True, default=new_policy_id, editable=False)
-    project = models.ForeignKey(Project, models.CASCADE, related_name="policies")
-    number = models.PositiveIntegerField(help_text="1, 2, 3… within the project.")
+    project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="policies")
+    team = models.ForeignKey(Team, models.CASCADE, related_name="policies")
+    number = models.PositiveIntegerField(help_text="1, 2, 3… of the project, or of the team.")
+    inherits = models.BooleanField(default=False)
     mode = models.CharField(max_length=30, choices=Mode, default=Mode.DEFAULT)
     quality_bar = fraction(default=0.95)
     evidence = fraction(default=0.5)
+    accuracy_floor = fraction(default=0.0)
     confidence_threshold = fraction(default=0.5)
     allowed_models = models.JSONField(default=list, blank=True)
     denied_models = models.JSONField(default=list, blank=True)
-    balanced_model = models.CharField(max_length=120)
+    balanced_models = models.JSONField(
+        default=list, blank=True, help_text="In order of preference."
+    )
+    price_ceiling_micro_usd = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Highest expected cost of a task."
+    )
     baseline_model = models.CharField(max_length=120)
+    route_overrides = models.JSONField(
+        default=dict, blank=True, help_text="By route: a mode, or the id of a model."
+    )
+    live_evidence = models.BooleanField(default=False)
     note = models.CharField(max_length=200, blank=True)
     author = models.CharField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["project", "number"], name="one_policy_per_number")
+            models.UniqueConstraint(fields=["project", "number"], name="one_policy_per_number"),
+            models.UniqueConstraint(
+                fields=["team", "number"],
+                condition=models.Q(project=None),
+                name="one_team_policy_per_number",
+            ),
         ]
         ordering: ClassVar = ["-number"]
         verbose_name_plural = "policies"
@@ -113,3 +143,33 @@ class Decision(models.Model):
     def route(self) -> str:
         """``task_type/subtask_type``, or empty when the request was not classified."""
         return f"{self.task_type}/{self.subtask_type}" if self.task_type else ""
+
+
+class TaskOutcome(models.Model):
+    """What became of one decision's work with one model: the newest word of the client.
+
+    `after_failure` tells that another model had failed on the task before, so that the task is
+    harder than its kind: such an outcome is no evidence of the model.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="task_outcomes")
+    decision_id = models.CharField(max_length=40)
+    model = models.CharField(max_length=120)
+    route = models.CharField(max_length=60, blank=True)
+    difficulty = models.CharField(max_length=10, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    after_failure = models.BooleanField(default=False)
+    key_id = models.CharField(max_length=40)
+    reported_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["project", "decision_id", "model"], name="one_outcome_per_decision"
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["project", "reported_at"])]
+        ordering: ClassVar = ["-reported_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.decision_id}: {self.outcome}"

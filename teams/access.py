@@ -22,6 +22,7 @@ class Permission(StrEnum):
 
     VIEW = "view"
     EDIT_POLICY = "edit_policy"
+    EDIT_TEAM_POLICY = "edit_team_policy"
     MANAGE_KEYS = "manage_keys"
 
 
@@ -49,6 +50,11 @@ class Access:
     def can_edit_policy(self) -> bool:
         """For templates."""
         return self.allows(Permission.EDIT_POLICY)
+
+    @property
+    def can_edit_team_policy(self) -> bool:
+        """For templates."""
+        return self.allows(Permission.EDIT_TEAM_POLICY)
 
     @property
     def can_manage_keys(self) -> bool:

@@ -8,7 +8,10 @@ from django.db import transaction
 
 from lib.errors import ApiError
 from lib.store import StoreUnavailable
+from routing import failing
 from routing.actions.recording import do_record_decisions
+from routing.actions.reporting import Reported, do_record_outcomes, do_watch, milliseconds
+from routing.failing import Signal
 from routing.models import Decision
 from routing.queries.decisions import find_decisions
 from teams.queries import KeyHolder
@@ -35,7 +38,8 @@ def do_record_usage(
 ) -> list[Result]:
     """Store the sound events of a batch, each once per project, and tell what became of every one.
 
-    The key that reports is kept with each event, which is its audit trail.
+    The key that reports is kept with each event, which is its audit trail. What failed counts
+    against its model, see docs/routing.md.
     """
     reports = [item for item in items if isinstance(item, Report)]
     models = queries.known_models(report.model for report in reports)
@@ -61,7 +65,36 @@ def do_record_usage(
     with transaction.atomic():
         # A batch sent twice at the same moment must not fail either.
         UsageEvent.objects.bulk_create(events, ignore_conflicts=True)
+    do_record_outcomes(outcomes_in(events, decisions), holder=holder, now=now)
+    do_watch([signal_of(event) for event in events if tells(event)], team_id=holder.team_id)
     return results
+
+
+def outcomes_in(events: Sequence[UsageEvent], decisions: Mapping[str, Decision]) -> list[Reported]:
+    """Return what became of decisions, the oldest first."""
+    found = [
+        Reported(decisions[event.decision_id], event.model, event.outcome, event.occurred_at)
+        for event in events
+        if event.outcome and event.decision_id
+    ]
+    return sorted(found, key=lambda one: one.at)
+
+
+def tells(event: UsageEvent) -> bool:
+    """Tell whether a call says anything of its model: one that was cancelled does not."""
+    return event.status != Status.CANCELLED
+
+
+def signal_of(event: UsageEvent) -> Signal:
+    """Return what a call says of whether its model works."""
+    return Signal(
+        model=event.model,
+        kind=failing.CALLS,
+        succeeded=event.status == Status.OK,
+        expected=failing.CALL_RELIABILITY,
+        origin=event.session_id or event.event_id,
+        at_ms=milliseconds(event.occurred_at),
+    )
 
 
 def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decision]:

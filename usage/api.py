@@ -12,7 +12,11 @@ from rest_framework.views import APIView
 
 from lib.errors import ApiError
 from lib.paging import page_of, read_limit
+from routing.api.policy import DraftSerializer, check_models, read_draft
+from routing.queries.live import as_rules
+from routing.queries.policies import in_force
 from teams.keys import Scope
+from teams.models import Project
 from teams.queries import KeyHolder
 from usage import queries, serializers
 from usage.actions import ACCEPTED, DUPLICATE, REJECTED, Result, do_record_usage
@@ -110,6 +114,26 @@ class UsageEventsView(APIView):
         )
         rows = serializers.EventSerializer(events, many=True).data
         return Response({"data": rows, "next_cursor": next_cursor})
+
+
+class PolicyPreviewView(APIView):
+    """Replay a draft of the policy before it is saved."""
+
+    required_scopes: ClassVar = {"POST": Scope.USAGE_READ}
+
+    @extend_schema(
+        operation_id="preview_policy",
+        request=DraftSerializer,
+        responses={200: serializers.PreviewSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Show what a draft would have chosen, beside the policy in force. Nothing is saved."""
+        holder = cast(KeyHolder, request.auth)
+        project = Project.objects.select_related("team").get(pk=holder.project_id)
+        draft, current = check_models(project, read_draft(request.data)), in_force(project.pk)
+        rules = as_rules(draft, current.team_mode)
+        preview = queries.policy_preview(project, current, rules, timezone.now())
+        return Response(serializers.preview_body(preview, current.policy.public_id))
 
 
 def events_in(body: Any) -> list[Any]:

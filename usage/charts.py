@@ -91,6 +91,31 @@ def usage_figure(
     return figure
 
 
+def probability_figure(shares: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Return a bar per name, the first on top, as long as its share."""
+    names, lengths = [name for name, _ in shares], [share for _, share in shares]
+    bars = go.Bar(
+        x=lengths,
+        y=names,
+        orientation="h",
+        text=[f"{share:.1%}" for share in lengths],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}<br>%{x:.1%}<extra></extra>",
+        marker={"color": "var(--series-1)", "line": {"width": 0}},
+    )
+    layout = go.Layout(
+        template={},
+        bargap=0.3,
+        showlegend=False,
+        # Room for the share that stands behind the longest bar.
+        xaxis={"range": [0, 1.2], "tickformat": ".0%", "tickvals": [0, 0.5, 1]},
+        yaxis={"autorange": "reversed", "showgrid": False},
+    )
+    figure: dict[str, Any] = go.Figure([bars], layout).to_plotly_json()
+    return figure
+
+
 def weighted_figure(rows: list[BoardRow], page: str, standing: Standing | None) -> dict[str, Any]:
     """Return accuracy against cost for a project's traffic, with a point for its own choices."""
     figure = accuracy_against_cost(rows, page)

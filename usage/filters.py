@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lib.errors import ApiError
+from lib.ranges import LENGTHS
 from usage.queries import GROUPS, METRICS
-from usage.ranges import BUCKETS, BUCKETS_OF, LENGTHS, Window, window
+from usage.ranges import BUCKETS, BUCKETS_OF, Window, window
 
 DEFAULTS = {"range": "7d", "group": "model", "metric": "cost", "bucket": "auto"}
 ALLOWED: dict[str, Collection[str]] = {

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from routing.models import Outcome
 from teams.models import Project
 
 
@@ -14,14 +15,6 @@ class Status(models.TextChoices):
     OK = "ok", "OK"
     ERROR = "error", "Error"
     CANCELLED = "cancelled", "Cancelled"
-
-
-class Outcome(models.TextChoices):
-    """What became of the work, as the client saw it."""
-
-    ACCEPTED = "accepted", "Accepted"
-    FAILED = "failed", "Failed"
-    REJECTED = "rejected", "Rejected"
 
 
 class UsageEvent(models.Model):

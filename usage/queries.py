@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -10,7 +10,12 @@ from django.db.models.functions import TruncDay, TruncHour
 
 from leaderboard.models import CatalogModel, Price
 from routing.engine.explain import FALLBACKS
+from routing.engine.inputs import Rules
 from routing.models import Decision
+from routing.queries.live import rules_in_force, table_for
+from routing.queries.policies import InForce
+from teams.models import Project
+from usage import replay
 from usage.models import UsageEvent
 from usage.pricing import PriceTier
 from usage.ranges import Window
@@ -26,6 +31,9 @@ GROUPS = {
 }
 METRICS = ("cost", "requests", "tokens")
 MAX_SERIES = 8
+# How far back a draft of a policy is replayed, and on how many decisions at most.
+REPLAY_DAYS = 7
+MAX_REPLAYED = 1000
 NONE = "(none)"
 OTHER = "Other"
 
@@ -244,3 +252,49 @@ def traffic(project_id: int, since: datetime) -> list[Traffic]:
         Traffic(model, f"{task_type}/{subtask_type}" if task_type else "", difficulty, count)
         for model, task_type, subtask_type, difficulty, count in rows
     ]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A draft of a policy beside the policy in force.
+
+    `source` is ``decisions``, the newest of the last `REPLAY_DAYS` days, of which there are
+    `decisions`; or ``benchmarks``, the tasks that the table's results come from, where there are
+    none. Without a table there is nothing to replay by: `replay` is None.
+    """
+
+    source: str
+    decisions: int
+    table_version: str | None
+    replay: replay.Replay | None
+
+
+def policy_preview(project: Project, current: InForce, draft: Rules, now: datetime) -> Preview:
+    """Replay a draft on a project's past decisions, or on benchmark tasks while there are none."""
+    before = rules_in_force(current)
+    tables = table_for(before, project.team_id), table_for(draft, project.team_id)
+    recent = Decision.objects.filter(
+        project=project, created_at__gte=now - timedelta(days=REPLAY_DAYS), created_at__lte=now
+    )
+    count = recent.count()
+    if tables[0] is None or tables[1] is None:
+        return Preview("decisions" if count else "benchmarks", count, None, None)
+    asks = past_asks(recent) if count else replay.benchmark_asks(tables[0])
+    return Preview(
+        source="decisions" if count else "benchmarks",
+        decisions=count,
+        table_version=tables[0].version,
+        replay=replay.replay(asks, (before, tables[0]), (draft, tables[1])) if asks else None,
+    )
+
+
+def past_asks(decisions: QuerySet[Decision]) -> list[replay.Ask]:
+    """Return the newest requests in the order of time. Only what a replay needs is read."""
+    rows = decisions.order_by("-created_at", "-id").values_list(
+        "public_id",
+        "session_id",
+        "created_at",
+        "evidence__classification",
+        "evidence__request",
+    )[:MAX_REPLAYED]
+    return [replay.recorded_ask(*row) for row in reversed(rows) if row[4]]

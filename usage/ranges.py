@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from lib.ranges import LENGTHS
+
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
-LENGTHS: Final[dict[str, timedelta]] = {
-    "24h": DAY,
-    "7d": 7 * DAY,
-    "30d": 30 * DAY,
-    "90d": 90 * DAY,
-}
 BUCKETS: Final[dict[str, timedelta]] = {"hour": HOUR, "day": DAY}
 # The first one is what `auto` means. Others would give one bar or thousands.
 BUCKETS_OF: Final[dict[str, tuple[str, ...]]] = {

@@ -4,9 +4,11 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from usage.models import Outcome, Status, UsageEvent
-from usage.queries import Figures, Series, Totals
+from routing.models import Outcome
+from usage.models import Status, UsageEvent
+from usage.queries import REPLAY_DAYS, Figures, Preview, Series, Totals
 from usage.ranges import Window
+from usage.replay import Outcome as PolicyOutcome
 from usage.reports import MAX_COUNT, MAX_EVENTS, MUST_BE
 
 
@@ -167,3 +169,101 @@ def usage_body(window: Window, group: str, sums: Totals, series: list[Series]) -
     """Return the answer to GET /usage."""
     question = {"window": window, "group": group, "totals": sums, "series": series}
     return UsageSerializer(question).data
+
+
+class PreviewIntervalSerializer(serializers.Serializer[Any]):
+    """A mean with its 90% interval."""
+
+    mean = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class PreviewOutcomeSerializer(serializers.Serializer[Any]):
+    """What a policy makes of all replayed requests together; means are over the measured ones."""
+
+    accuracy = PreviewIntervalSerializer(allow_null=True)
+    cost_micro_usd = serializers.IntegerField(allow_null=True, help_text="Mean of a task.")
+    saving = serializers.FloatField(
+        allow_null=True, help_text="Share of its own baseline model's cost that is not spent."
+    )
+    refused = serializers.IntegerField(help_text="Requests for which no model is left.")
+    unmeasured = serializers.IntegerField(help_text="Requests whose model has no figures.")
+
+
+class PreviewChangeSerializer(serializers.Serializer[Any]):
+    """Requests that would move from one model to another; null stands for no model."""
+
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+    count = serializers.IntegerField()
+    cost_micro_usd = serializers.IntegerField(
+        allow_null=True, help_text="Mean change of the expected cost of a task."
+    )
+    examples = serializers.ListField(
+        child=serializers.CharField(), help_text="Decisions, or routes of benchmark tasks."
+    )
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    """A draft of a policy beside the policy in force, on the same requests."""
+
+    based_on = serializers.ChoiceField(["decisions", "benchmarks"])
+    days = serializers.IntegerField()
+    decisions = serializers.IntegerField(help_text="Decisions of the project in these days.")
+    replayed = serializers.IntegerField(help_text="The newest of them, or benchmark tasks.")
+    table_version = serializers.CharField(allow_null=True, help_text="Null: nothing to replay by.")
+    policy_version = serializers.CharField(help_text="The one in force.")
+    current = PreviewOutcomeSerializer(allow_null=True)
+    draft = PreviewOutcomeSerializer(allow_null=True)
+    changed = serializers.IntegerField()
+    changes = PreviewChangeSerializer(many=True)
+
+
+def preview_body(preview: Preview, policy_version: str) -> dict[str, Any]:
+    """Return a preview as the API shows it."""
+    found = preview.replay
+    return {
+        "based_on": preview.source,
+        "days": REPLAY_DAYS,
+        "decisions": preview.decisions,
+        "replayed": found.requests if found else 0,
+        "table_version": preview.table_version,
+        "policy_version": policy_version,
+        "current": outcome_body(found.current) if found else None,
+        "draft": outcome_body(found.draft) if found else None,
+        "changed": found.changed if found else 0,
+        "changes": [
+            {
+                "before": one.before,
+                "after": one.after,
+                "count": one.count,
+                "cost_micro_usd": rounded(one.cost_micro_usd),
+                "examples": one.examples,
+            }
+            for one in (found.changes if found else ())
+        ],
+    }
+
+
+def outcome_body(outcome: PolicyOutcome) -> dict[str, Any]:
+    """Return what a policy makes of all requests."""
+    accuracy = outcome.accuracy
+    return {
+        "accuracy": None
+        if accuracy is None
+        else {
+            "mean": round(accuracy.mean, 4),
+            "low": round(accuracy.low, 4),
+            "high": round(accuracy.high, 4),
+        },
+        "cost_micro_usd": rounded(outcome.cost_micro_usd),
+        "saving": None if outcome.saving is None else round(outcome.saving, 4),
+        "refused": outcome.refused,
+        "unmeasured": outcome.unmeasured,
+    }
+
+
+def rounded(micro_usd: float | None) -> int | None:
+    """Return whole micro-USD."""
+    return None if micro_usd is None else round(micro_usd)

@@ -1,17 +1,17 @@
 """Overview, usage, and decisions with what was reported for them."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from leaderboard import board
 from leaderboard.filters import one_of
@@ -19,26 +19,27 @@ from leaderboard.queries import NO_ORIGIN, current_table
 from leaderboard.views import SORT_COLUMNS, line
 from lib import taxonomy
 from lib.errors import ApiError
-from lib.paging import page_of
-from routing.actions.recording import do_find_decision
-from routing.engine.explain import REASONS
-from routing.models import Decision
-from routing.queries.decisions import FILTERS, decisions_of
-from routing.queries.policies import current_policy
+from lib.ranges import LENGTHS
+from routing.forms import PolicyForm
+from routing.live_evidence import HALF_LIFE_DAYS, combine, lines
+from routing.queries.decisions import decisions_of
+from routing.queries.live import as_rules
+from routing.queries.outcomes import failing_models, team_outcomes
+from routing.queries.policies import Owner, current_policy, owner_in_force
+from routing.views.policy import may_edit, show, show_faulty
 from teams.access import Access, project_page
 from usage import queries
 from usage.charts import usage_figure, weighted_figure
 from usage.filters import UsageFilter, read_filter
-from usage.models import UsageEvent
 from usage.queries import GROUPS, METRICS, NONE, OTHER, Series
-from usage.ranges import BUCKETS_OF, LENGTHS
+from usage.ranges import BUCKETS_OF
 from usage.templatetags.figures import route_label
 from usage.weighting import Traffic, mix_of, standing_of, weigh
 
 PAGE_SIZE = 50
 RECENT = 10
 # Groups by which the list of decisions can be narrowed, so that a bar can lead to its rows.
-LINKED_GROUPS = ("model", "route", "reason")
+LINKED_GROUPS = ("model", "route", "mode", "reason")
 # What the board is weighted by: so long back, and not by fewer decisions than this.
 TRAFFIC_DAYS = 30
 LEAST_TRAFFIC = 20
@@ -49,12 +50,17 @@ LEAST_TRAFFIC = 20
 def overview(request: HttpRequest, access: Access) -> HttpResponse:
     """The last seven days at a glance, or how to begin."""
     project_id = access.project.pk
-    context: dict[str, Any] = {"access": access, "policy": current_policy(project_id)}
+    now = timezone.now()
+    context: dict[str, Any] = {
+        "access": access,
+        "policy": current_policy(project_id),
+        "failing": failing_models(access.project.team_id, now),
+    }
     if queries.has_traffic(project_id):
-        asked = read_filter({"range": "7d"}, timezone.now())
+        asked = read_filter({"range": "7d"}, now)
         context |= {
             "totals": queries.totals(project_id, asked.window),
-            "decisions": decisions_of(project_id, {}).order_by("-created_at", "-id")[:RECENT],
+            "decisions": decisions_of(project_id).order_by("-created_at", "-id")[:RECENT],
         }
     else:
         context["curl"] = first_call(request)
@@ -80,7 +86,7 @@ def usage(request: HttpRequest, access: Access) -> HttpResponse:
     project_id = access.project.pk
     series = queries.usage_over_time(project_id, asked.window, asked.group, asked.metric)
     labels = {one.name: group_label(asked.group, one.name) for one in series}
-    links = decision_links(access, asked.group, series)
+    links = decision_links(access, asked, series)
     context = {
         "access": access,
         "asked": asked,
@@ -155,104 +161,16 @@ def group_label(group: str, name: str) -> str:
     return route_label(name) if group == "route" else taxonomy.label(name)
 
 
-def decision_links(access: Access, group: str, series: Sequence[Series]) -> dict[str, str]:
+def decision_links(access: Access, asked: UsageFilter, series: Sequence[Series]) -> dict[str, str]:
     """Return for each series the list of the decisions behind it, where there is such a list."""
-    if group not in LINKED_GROUPS:
+    if asked.group not in LINKED_GROUPS:
         return {}
     address = reverse("decisions", args=[access.project.slug])
     names = [one.name for one in series if one.name not in (NONE, OTHER)]
-    return {name: f"{address}?{urlencode({group: name})}" for name in names}
-
-
-@project_page()
-@require_safe
-def decisions(request: HttpRequest, access: Access) -> HttpResponse:
-    """A project's decisions, newest first, narrowed by the URL."""
-    problem, cursor = "", request.GET.get("cursor", "")
-    rows = decisions_of(access.project.pk, request.GET)
-    try:
-        found, next_cursor = decision_page(rows, cursor)
-    except ApiError as error:
-        problem = error.message
-        found, next_cursor = decision_page(rows, "")
-    context = {
-        "access": access,
-        "problem": problem,
-        "decisions": found,
-        "cursor": cursor,
-        "next_cursor": next_cursor,
-        "filters": {name: request.GET.get(name, "") for name in FILTERS},
-        "filtered": any(request.GET.get(name) for name in FILTERS),
-        "task_types": taxonomy.TASK_TYPES,
-        "routes": taxonomy.ROUTES,
-        "reasons": REASONS,
+    return {
+        name: f"{address}?{urlencode({'range': asked.window.name, asked.group: name})}"
+        for name in names
     }
-    return render(request, "usage/decisions.html", context, status=400 if problem else 200)
-
-
-def decision_page(rows: QuerySet[Decision], cursor: str) -> tuple[list[Decision], str | None]:
-    """Return one page of decisions and the cursor of the next."""
-    return page_of(
-        rows, cursor=cursor, limit=PAGE_SIZE, id_field="public_id", time_field="created_at"
-    )
-
-
-@project_page()
-@require_safe
-def decision(request: HttpRequest, access: Access, decision_id: str) -> HttpResponse:
-    """One decision with its evidence and what was reported for it."""
-    found = do_find_decision(access.project.pk, decision_id)
-    if found is None:
-        raise Http404
-    evidence = found.evidence
-    classification = evidence.get("classification") or {}
-    events: list[UsageEvent] = list(queries.events_of_decision(found)[:PAGE_SIZE])
-    context = {
-        "access": access,
-        "decision": found,
-        "classification": classification,
-        "routes": likeliest(classification.get("routes", {}), 6),
-        "difficulties": list(classification.get("difficulties", {}).items()),
-        "asked": evidence.get("request"),
-        "bar": bar_of(evidence),
-        "candidates": [candidate_row(candidate) for candidate in evidence.get("candidates", [])],
-        "saved": saved_by(found),
-        "events": events,
-    }
-    return render(request, "usage/decision.html", context)
-
-
-def likeliest(probabilities: Mapping[str, float], most: int) -> list[tuple[str, float]]:
-    """Return the `most` likeliest names, the likeliest first, without those that round to zero."""
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    return [(name, share) for name, share in ranked[:most] if share >= 0.005]
-
-
-def bar_of(evidence: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the quality bar with the accuracy that it amounts to."""
-    bar = evidence.get("bar")
-    if not bar or bar.get("best_accuracy") is None:
-        return None
-    return {**bar, "accuracy": bar["quality_bar"] * bar["best_accuracy"]}
-
-
-def candidate_row(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a candidate with its interval in percent of the track that it is drawn on."""
-    row = dict(candidate)
-    if all(row.get(name) is not None for name in ("low", "accuracy", "high")):
-        row["track"] = {
-            "low": round(row["low"] * 100, 1),
-            "mean": round(row["accuracy"] * 100, 1),
-            "width": round((row["high"] - row["low"]) * 100, 1),
-        }
-    return row
-
-
-def saved_by(found: Decision) -> int | None:
-    """Return the expected saving against the baseline model in micro-USD, if both are known."""
-    if found.baseline_cost_micro_usd is None or found.cost_micro_usd is None:
-        return None
-    return found.baseline_cost_micro_usd - found.cost_micro_usd
 
 
 @project_page()
@@ -264,13 +182,18 @@ def project_board(request: HttpRequest, access: Access) -> HttpResponse:
         sort = one_of(request.GET, "sort", tuple(board.SORTS)) or sort
     except ApiError as error:
         problem = error.message
-    since = timezone.now() - timedelta(days=TRAFFIC_DAYS)
-    traffic = queries.traffic(access.project.pk, since)
+    now, policy = timezone.now(), current_policy(access.project.pk)
+    traffic = queries.traffic(access.project.pk, now - timedelta(days=TRAFFIC_DAYS))
     classified = sum(part.decisions for part in traffic if part.is_classified)
     table = current_table(access.project.team_id)
+    outcomes = team_outcomes(access.project.team_id, now.date())
     context: dict[str, Any] = {
         "access": access,
         "problem": problem,
+        "policy": policy,
+        "failing": failing_models(access.project.team_id, now),
+        "live": lines(table, outcomes) if table else [],
+        "half_life": HALF_LIFE_DAYS,
         "table": table,
         "classified": classified,
         "least": LEAST_TRAFFIC,
@@ -278,11 +201,12 @@ def project_board(request: HttpRequest, access: Access) -> HttpResponse:
         "enough": classified >= LEAST_TRAFFIC,
     }
     if table is not None and classified >= LEAST_TRAFFIC:
+        if policy.live_evidence:
+            table = combine(table, outcomes)
         mix = mix_of(traffic)
         rows = board.ordered(board.rows_of(table.models, weigh(table, mix)), sort)
         standing = standing_of(table, traffic)
         taken = shares(traffic)
-        balanced = current_policy(access.project.pk).balanced_model
         context |= {
             "figure": weighted_figure(rows, request.get_full_path(), standing),
             "standing": standing,
@@ -290,7 +214,7 @@ def project_board(request: HttpRequest, access: Access) -> HttpResponse:
                 {
                     **line(row, NO_ORIGIN),
                     "share": taken.get(row.model.model_id),
-                    "is_balanced": row.model.model_id == balanced,
+                    "is_balanced": row.model.model_id in policy.balanced_models,
                 }
                 for row in rows
             ],
@@ -321,3 +245,55 @@ def shares(traffic: Sequence[Traffic]) -> dict[str, float]:
         counts[part.model] = counts.get(part.model, 0) + part.decisions
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {model: count / total for model, count in ranked}
+
+
+@project_page()
+@require_http_methods(["GET", "HEAD", "POST"])
+def policy_preview(request: HttpRequest, access: Access) -> HttpResponse:
+    """Show what a draft of a project's policy would have chosen, before it is saved."""
+    return preview_page(request, access, access.project)
+
+
+@project_page()
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_policy_preview(request: HttpRequest, access: Access) -> HttpResponse:
+    """Show what a draft of a team's default would have chosen for this project's requests."""
+    return preview_page(request, access, access.project.team)
+
+
+def preview_page(request: HttpRequest, access: Access, owner: Owner) -> HttpResponse:
+    """Show the policy with the draft that was sent and what it would have chosen."""
+    current = owner_in_force(owner)
+    if request.method != "POST":
+        return show(request, access, owner, current)
+    if not may_edit(access, owner):
+        raise PermissionDenied
+    form = PolicyForm(request.POST, owner=owner, current=current)
+    if not form.is_valid():
+        return show_faulty(request, access, owner, current, form)
+    rules = as_rules(form.draft(), current.team_mode)
+    preview = queries.policy_preview(access.project, current, rules, timezone.now())
+    context = {
+        "preview": preview,
+        "preview_days": queries.REPLAY_DAYS,
+        "preview_rows": preview_rows(preview),
+        "based_on": form.cleaned_data["based_on"],
+    }
+    return show(request, access, owner, current, form, **context)
+
+
+def preview_rows(preview: queries.Preview) -> list[dict[str, Any]]:
+    """Return the two policies of a preview with their intervals in percent of the track."""
+    found = preview.replay
+    if found is None:
+        return []
+    rows = []
+    for name, outcome in (("In force", found.current), ("Draft", found.draft)):
+        accuracy = outcome.accuracy
+        track = accuracy and {
+            "low": round(accuracy.low * 100, 1),
+            "mean": round(accuracy.mean * 100, 1),
+            "width": round((accuracy.high - accuracy.low) * 100, 1),
+        }
+        rows.append({"name": name, "outcome": outcome, "track": track})
+    return rows

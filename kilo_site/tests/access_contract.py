@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from leaderboard.models import PUBLIC, CurrentTable, Feed, Ingestion, RoutingTable, Run
 from routing.actions.recording import do_record_decisions
 from routing.models import Decision
+from routing.queries.policies import in_force, team_in_force
 from teams.access import GRANTED, Permission
 from teams.keys import Scope
 from teams.models import ApiKey, AuditEvent, Project, Team, User
@@ -54,10 +55,13 @@ class Open:
 
 @dataclass(frozen=True)
 class Page:
-    """A project's page. `form` makes a POST that changes something for who has `write`."""
+    """A project's page. `form` makes a POST that changes something for who has `write`, or where
+    it only `asks`, one that is answered.
+    """
 
     read: Permission = Permission.VIEW
     write: Permission | None = None
+    asks: bool = False
     form: Callable[[World], dict[str, Any]] = lambda _: {}
 
     def needs(self, method: str) -> Permission:
@@ -75,6 +79,7 @@ class Call:
 
     scopes: Mapping[str, Scope]
     body: Callable[[World], Any] = lambda _: {}
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,16 +95,21 @@ Kind = Open | Page | Call | Operators
 
 
 def policy_form(world: World) -> dict[str, Any]:
-    """Return a draft that begins at apollo's first version."""
+    """Return a draft that begins at apollo's version in force."""
     return {
-        "based_on": 1,
+        "based_on": in_force(world.apollo.pk).tag,
         "mode": "best_accuracy",
         "quality_bar": "0.9",
         "evidence": "0.5",
         "confidence_threshold": "0.5",
-        "balanced_model": settings.BALANCED_MODEL,
+        "balanced_models": settings.BALANCED_MODEL,
         "baseline_model": settings.BASELINE_MODEL,
     }
+
+
+def team_policy_form(world: World) -> dict[str, Any]:
+    """Return a draft that begins at the default of apollo's team."""
+    return {**policy_form(world), "based_on": team_in_force(world.apollo.team_id).tag}
 
 
 def feed_form(world: World) -> dict[str, Any]:
@@ -157,8 +167,26 @@ TABLE: dict[str, Kind] = {
     "usage_csv": Page(),
     "project_board": Page(),
     "decisions": Page(),
+    "decisions_csv": Page(),
     "decision": Page(),
     "policy": Page(write=Permission.EDIT_POLICY, form=policy_form),
+    "policy_preview": Page(write=Permission.EDIT_POLICY, form=policy_form, asks=True),
+    "compare_policies": Page(),
+    "restore_policy": Page(
+        Permission.EDIT_POLICY,
+        Permission.EDIT_POLICY,
+        form=lambda world: {"based_on": policy_form(world)["based_on"]},
+    ),
+    "team_policy": Page(write=Permission.EDIT_TEAM_POLICY, form=team_policy_form),
+    "team_policy_preview": Page(
+        write=Permission.EDIT_TEAM_POLICY, form=team_policy_form, asks=True
+    ),
+    "compare_team_policies": Page(),
+    "restore_team_policy": Page(
+        Permission.EDIT_TEAM_POLICY,
+        Permission.EDIT_TEAM_POLICY,
+        form=lambda world: {"based_on": team_policy_form(world)["based_on"]},
+    ),
     "keys": Page(
         Permission.MANAGE_KEYS,
         Permission.MANAGE_KEYS,
@@ -172,6 +200,14 @@ TABLE: dict[str, Kind] = {
     ),
     "api_decisions": Call({"GET": Scope.USAGE_READ}),
     "api_decision": Call({"GET": Scope.USAGE_READ}),
+    "api_outcome": Call({"POST": Scope.USAGE_WRITE}, body=lambda _: {"outcome": "failed"}),
+    "api_policy": Call(
+        {"GET": Scope.USAGE_READ, "PUT": Scope.POLICY_WRITE},
+        body=lambda _: {"quality_bar": 0.9},
+        headers={"If-Match": "*"},
+    ),
+    "api_policy_versions": Call({"GET": Scope.USAGE_READ}),
+    "api_policy_preview": Call({"POST": Scope.USAGE_READ}, body=lambda _: {"quality_bar": 0.9}),
     "api_usage": Call({"GET": Scope.USAGE_READ, "POST": Scope.USAGE_WRITE}, body=usage_body),
     "api_usage_events": Call({"GET": Scope.USAGE_READ}),
 }
@@ -197,6 +233,9 @@ ARGUMENTS: dict[str, Callable[[World], str]] = {
     "before": lambda _: version(current=True),
     "after": lambda _: version(current=False),
     "version": lambda _: version(current=False),
+    "older": lambda _: "0",
+    "newer": lambda _: "1",
+    "earlier": lambda _: "1",
     "feed_id": lambda _: Feed.objects.get().public_id,
     "ingestion_id": lambda _: Ingestion.objects.get().public_id,
     "run_id": lambda _: Run.objects.get().public_id,
@@ -354,7 +393,7 @@ def check_operators(probe: Probe, kind: Operators) -> None:
 def check_call(probe: Probe, kind: Call, *, is_single: bool) -> None:
     """No key is 401, a key without the scope 403, and another team's key meets only its own."""
     world = probe.world
-    sent = as_json(kind.body(world))
+    sent = as_json(kind.body(world)) | {"headers": dict(kind.headers)}
     every = frozenset(Scope)
     browser = signed_in(world.members["owner"])
     for method in METHODS:
@@ -385,12 +424,14 @@ def owner_can(url: Url, kind: Kind, world: World) -> list[str]:
         if kind.write:
             sent = as_form(kind.form(world))
             probe.expect("owner", owner, "POST", {200, 302}, changes=True, sees=True, **sent)
-            if rows_of_others(world.borealis) == probe.before:
-                probe.faults.append(f"owner: POST {probe.path} changes nothing")
+            if (rows_of_others(world.borealis) == probe.before) != kind.asks:
+                what = "something" if kind.asks else "nothing"
+                probe.faults.append(f"owner: POST {probe.path} changes {what}")
     if isinstance(kind, Call):
         for method, scope in kind.scopes.items():
             client = with_key(world.key_with(frozenset({scope})))
-            sent = as_json(kind.body(world)) if method == "POST" else {}
+            sent = as_json(kind.body(world)) if method in ("POST", "PUT") else {}
+            sent["headers"] = dict(kind.headers)
             answer = probe.expect(
                 "key with the scope", client, method, {200}, changes=True, sees=True, **sent
             )

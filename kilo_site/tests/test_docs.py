@@ -9,8 +9,9 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from lib.taxonomy import ROUTES
+from routing import failing, live_evidence
 from routing.api import shapes
-from routing.engine import decide, field, staying
+from routing.engine import decide, field, ladders, modes, staying
 from routing.engine.explain import REASONS, REFUSALS, VERDICTS
 from routing.engine.inputs import MODES
 from routing.models import Policy
@@ -21,12 +22,26 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 APPS = ("kilo_site", "usage", "routing", "leaderboard", "teams", "lib")
 CONSTANTS = {
     "TOLERANCE": staying.TOLERANCE,
-    "NEWEST_WEIGHT": staying.NEWEST_WEIGHT,
+    "WORTH_LEAVING_MICRO_USD": staying.WORTH_LEAVING_MICRO_USD,
+    "CHANGE": staying.CHANGE,
+    "MISREAD": staying.MISREAD,
     "CACHE_LIFETIME_MS": staying.CACHE_LIFETIME_MS,
     "REMAINING_SHARE": staying.REMAINING_SHARE,
+    "REMAINING_REQUESTS": staying.REMAINING_REQUESTS,
     "ASSUMED_CONTEXT": field.ASSUMED_CONTEXT,
     "FALLBACK_MODELS": decide.FALLBACK_MODELS,
+    "SUCCESS_PRICE_MICRO_USD": modes.SUCCESS_PRICE_MICRO_USD,
+    "NEAR": modes.NEAR,
+    "MAX_RUNGS": ladders.MAX_RUNGS,
+    "EASE_SD": ladders.EASE_SD,
     "BYTES_PER_TOKEN": shapes.BYTES_PER_TOKEN,
+    "HALF_LIFE_DAYS": live_evidence.HALF_LIFE_DAYS,
+    "WINDOW_DAYS": live_evidence.WINDOW_DAYS,
+    "HALF_LIFE_MS": failing.HALF_LIFE_MS,
+    "REPORTS_PER_ALARM": failing.REPORTS_PER_ALARM,
+    "LEAST_SESSIONS": failing.LEAST_SESSIONS,
+    "CALL_RELIABILITY": failing.CALL_RELIABILITY,
+    "CERTAINTY": failing.CERTAINTY,
 }
 
 every_document = pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_a_fresh_clone_serves_a_decision_ends_cleanly_and_keeps_its_data(tmp_pat
         assert f"http://localhost:{port}" in site.printed
         first = site.paste()
         assert first["id"].startswith("dec_")
-        assert first["reason"]["code"] == "cheapest_clearing"
+        assert first["reason"]["code"] in {"cheapest_clearing", "bar_too_dear"}
         assert first["estimate"]["cost_micro_usd"] > 0
         credentials = site.sign_in
         assert signs_in(port, *credentials)

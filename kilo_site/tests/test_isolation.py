@@ -58,14 +58,8 @@ def world(
     decision = decide(apollo, session_id=f"{MARK}-session", model=f"{MARK}/model")
     report(apollo, f"{MARK}-event", model=f"{MARK}/model", decision_id=decision.public_id)
     key, _ = do_create_key(apollo, f"{MARK} key", [Scope.ROUTE_WRITE], actor=SETUP)
-    do_save_policy(
-        apollo,
-        actor=alice,
-        based_on=0,
-        balanced_model=settings.BALANCED_MODEL,
-        baseline_model=settings.BASELINE_MODEL,
-        note=f"{MARK} note",
-    )
+    for owner in (apollo, apollo.team):
+        do_save_policy(owner, actor=alice, based_on=None, note=f"{MARK} note")
     live.renew("the policy is saved")
     feed = Feed(name="results", format="aider", location="/nowhere/results.yml")
     do_save_feed(feed, actor=SETUP)

@@ -1,5 +1,7 @@
 """The fast store: local memory and Redis keep the same promises."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pytest_django import Settings
 
@@ -14,10 +16,34 @@ def store(request: pytest.FixtureRequest, settings: Settings) -> Store:
 
 
 def test_what_is_kept_can_be_fetched(store: Store) -> None:
-    assert store.fetch("k").value is None
+    assert store.fetch("k").values[0] is None
     store.commit("k", b"state", 60, None)
-    assert store.fetch("k").value == b"state"
-    assert store.fetch("other").value is None
+    assert store.fetch("k").values[0] == b"state"
+    assert store.fetch("other").values[0] is None
+
+
+def test_several_keys_are_fetched_at_once(store: Store) -> None:
+    store.commit("a", b"1", 60, None)
+    assert store.fetch("a", "b", "a").values == (b"1", None, b"1")
+    assert store.fetch().values == ()
+
+
+def test_an_update_makes_the_new_value_of_the_old_and_none_removes_it(store: Store) -> None:
+    store.update("k", lambda before: (before or b"") + b"x", 60)
+    store.update("k", lambda before: (before or b"") + b"y", 60)
+    assert store.fetch("k").values == (b"xy",)
+    store.update("k", lambda _: None, 60)
+    assert store.fetch("k").values == (None,)
+
+
+def test_of_many_updates_at_once_none_is_lost(store: Store) -> None:
+    def count(_: int) -> None:
+        for _ in range(20):
+            store.update("k", lambda before: str(int(before or b"0") + 1).encode(), 60)
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(count, range(4)))
+    assert store.fetch("k").values == (b"80",)
 
 
 def test_a_bump_changes_the_generation(store: Store) -> None:
@@ -34,13 +60,13 @@ def test_local_memory_expires_is_bounded_and_notices_other_processes(
     store = LocalStore(clock=lambda: now)
     for key in ("a", "b", "c"):
         store.commit(key, b"x", 10, None)
-    assert store.fetch("a").value is None
-    assert store.fetch("c").value == b"x"
+    assert store.fetch("a").values[0] is None
+    assert store.fetch("c").values[0] == b"x"
     before = store.fetch("c").generation
     now += stores.LOCAL_REFRESH_SECONDS
     assert store.fetch("c").generation != before
     now += 10
-    assert store.fetch("c").value is None
+    assert store.fetch("c").values[0] is None
 
 
 def test_local_memory_takes_no_events() -> None:
@@ -75,3 +101,5 @@ def test_a_store_that_is_away_says_so() -> None:
         away.fetch("k")
     with pytest.raises(StoreUnavailable):
         away.commit("k", b"", 1, None)
+    with pytest.raises(StoreUnavailable):
+        away.update("k", lambda _: b"", 1)

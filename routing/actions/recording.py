@@ -18,7 +18,10 @@ BATCH = 1000
 
 
 class DecisionEvent(msgspec.Struct):
-    """A decision on its way through the stream: the columns of `routing.models.Decision`."""
+    """A decision on its way through the stream: the columns of `routing.models.Decision`.
+
+    `evidence` is anything that can be written as JSON; it is read back as a dict.
+    """
 
     public_id: str
     project_id: int
@@ -43,7 +46,7 @@ class DecisionEvent(msgspec.Struct):
     sticky: bool
     switched: bool
     switch_reason: str
-    evidence: dict[str, Any]
+    evidence: Any
 
 
 encode = msgspec.json.Encoder().encode
@@ -55,15 +58,14 @@ def do_keep(event: DecisionEvent, key: str | None, state: bytes) -> None:
 
     The decision is never lost: when the store does not take it, it is written to the database here.
     """
+    data = encode(event)
     try:
-        taken = get_store(settings.REDIS_URL).commit(
-            key, state, settings.SESSION_TTL_SECONDS, encode(event)
-        )
+        taken = get_store(settings.REDIS_URL).commit(key, state, settings.SESSION_TTL_SECONDS, data)
     except StoreUnavailable as away:
         log.warning("store_unavailable", error=str(away))
         taken = False
     if not taken:
-        write([event])
+        write([decoder.decode(data)])
 
 
 def do_announce() -> None:

@@ -2,22 +2,27 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Protocol
 
 import structlog
+from msgspec import Struct
 
+from leaderboard.table import Table
 from lib.errors import ApiError
 from lib.ids import new_id
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from routing import sessions
 from routing.actions.recording import DecisionEvent, do_keep
-from routing.classifier import load_classifier, narrow, read_request
+from routing.classifier import digest, load_classifier, narrow, read_request
+from routing.counterfactual import runner_up
 from routing.engine.classification import Classification
 from routing.engine.decide import decide
-from routing.engine.inputs import Request
-from routing.engine.outcome import Choice, Refusal
+from routing.engine.escalation import failed_on
+from routing.engine.inputs import LastReading, Request, Session
+from routing.engine.outcome import Candidate, Choice, Ladder, Refusal
 from routing.queries.live import Situation
 
 log = structlog.get_logger()
@@ -39,6 +44,49 @@ class TaskHint(Protocol):
         """One of the three difficulties, if known."""
 
 
+class Reading(Struct):
+    """What the request was taken to be about; shares by name, the likeliest route first."""
+
+    source: str
+    version: str
+    routes: dict[str, float]
+    difficulties: dict[str, float]
+
+
+class Asked(Struct):
+    """What the request asked of any model."""
+
+    context_tokens: int
+    modalities: list[str]
+    tools: bool
+    message_count: int
+    in_tool_loop: bool
+    verifiable: bool
+
+
+class Bar(Struct):
+    """What had to be reached, who sets the mark, and what this kind of work stood by."""
+
+    quality_bar: float
+    evidence: float
+    best_model: str | None
+    best_accuracy: float | None
+    standing: str | None
+
+
+class Evidence(Struct):
+    """What a decision stood on, in the form in which it is recorded as JSON."""
+
+    classification: Reading | None
+    request: Asked
+    bar: Bar
+    runner_up: str | None
+    ladder: Ladder | None
+    failed: list[str]
+    live_evidence: bool
+    candidates: tuple[Candidate, ...]
+
+
 @dataclass(frozen=True)
 class Routed:
     """A decision with its versions. `decision_id` is None when nothing was recorded."""
@@ -48,7 +96,7 @@ class Routed:
     session_id: str | None
     policy_version: str
     table_version: str | None
-    evidence: dict[str, Any]
+    evidence: Evidence
 
 
 def do_route(
@@ -66,9 +114,9 @@ def do_route(
 
     Raises ApiError 422 when the constraints leave no model.
     """
-    fresh, version = classify(messages, mode, tools, task)
+    fresh, version, read = classify(messages, mode, tools, task, known.session)
     now_ms = time.time_ns() // 1_000_000
-    choice = decide(request, fresh, known.rules, known.table, known.session, now_ms)
+    choice = decide(request, fresh, known.rules, known.table, known.session, now_ms, known.reports)
     if isinstance(choice, Refusal):
         raise ApiError(422, f"no_model_{choice.code}", choice.message, param=choice.param)
     evidence = evidence_of(choice, request, known, version, len(messages))
@@ -83,7 +131,8 @@ def do_route(
     )
     if routed.decision_id:
         key = sessions.key(known.holder.project_id, session_id) if session_id else None
-        do_keep(as_event(routed, known, now_ms), key, sessions.encode(choice.session))
+        state = replace(choice.session, last_reading=read)
+        do_keep(as_event(routed, known, now_ms), key, sessions.encode(state))
     return routed
 
 
@@ -92,71 +141,82 @@ def classify(
     mode: str | None,
     tools: Sequence[str],
     task: TaskHint | None,
-) -> tuple[Classification | None, str]:
-    """Read the request; None when the classifier failed, which must never fail the request.
+    session: Session | None,
+) -> tuple[Classification | None, str, LastReading | None]:
+    """Return what the request is about, the classifier's version, and what it read.
 
-    A client's own task narrows the reading, and settles it where the reading failed.
+    None when the classifier failed, which must never fail the request. Words that the session came
+    with last, as in every request of a tool loop, are not read again. A client's own task narrows
+    the reading, and settles it where the reading failed.
     """
-    reading, version = None, ""
+    fresh, version, read = None, "", None
     try:
         classifier = load_classifier()
         version = classifier.version
-        reading = classifier.classify(read_request(messages, mode, tools))
+        text = read_request(messages, mode, tools)
+        words = digest(text)
+        read = sessions.last_reading(session, words, version)
+        if read is None:
+            fresh = classifier.classify(text)
+            read = LastReading(words, version, fresh.routes, fresh.difficulties)
+        else:
+            fresh = Classification(read.routes, read.difficulties)
     except Exception:  # the router must answer whatever the text did to the classifier
         log.exception("classifier_failed")
     if task is not None:
-        reading = narrow(reading, task.task_type, task.subtask_type, task.difficulty)
-    return reading, version
+        fresh = narrow(fresh, task.task_type, task.subtask_type, task.difficulty)
+    return fresh, version, read
 
 
 def evidence_of(
     choice: Choice, request: Request, known: Situation, classifier_version: str, message_count: int
-) -> dict[str, Any]:
+) -> Evidence:
     """Return what the decision stood on, without any text of the request."""
     believed = choice.classification
-    return {
-        "classification": None
-        if believed is None
-        else {
-            "source": believed.source,
-            "version": classifier_version,
-            "routes": {
-                route: round(share, 4)
-                for route, share in sorted(
-                    zip(ROUTES, believed.routes, strict=True), key=lambda pair: -pair[1]
-                )
-            },
-            "difficulties": {
-                name: round(share, 4)
-                for name, share in zip(DIFFICULTIES, believed.difficulties, strict=True)
-            },
+    return Evidence(
+        classification=None if believed is None else reading_of(believed, classifier_version),
+        request=Asked(
+            context_tokens=request.context_tokens,
+            modalities=sorted(request.modalities),
+            tools=request.needs_tools,
+            message_count=message_count,
+            in_tool_loop=request.in_tool_loop,
+            verifiable=request.verifiable,
+        ),
+        bar=Bar(
+            quality_bar=known.rules.quality_bar,
+            evidence=known.rules.evidence,
+            best_model=choice.best_model,
+            best_accuracy=choice.best_accuracy,
+            standing=stood_by(known.table, believed),
+        ),
+        runner_up=runner_up(choice.candidates),
+        ladder=choice.ladder,
+        failed=list(failed_on(known.reports.failures, believed)),
+        live_evidence=known.rules.live_evidence,
+        candidates=choice.candidates,
+    )
+
+
+def stood_by(table: Table | None, believed: Classification | None) -> str | None:
+    """Return the model that the request's route stands by, None when there is none."""
+    if table is None or believed is None or not table.standing:
+        return None
+    return table.standing[believed.route_place] or None
+
+
+def reading_of(believed: Classification, version: str) -> Reading:
+    """Return the probabilities with their names, the likeliest route first."""
+    shares = sorted(zip(believed.routes, ROUTES, strict=True), key=itemgetter(0), reverse=True)
+    return Reading(
+        source=believed.source,
+        version=version,
+        routes={route: round(share, 4) for share, route in shares},
+        difficulties={
+            name: round(share, 4)
+            for name, share in zip(DIFFICULTIES, believed.difficulties, strict=True)
         },
-        "request": {
-            "context_tokens": request.context_tokens,
-            "modalities": sorted(request.modalities),
-            "tools": request.needs_tools,
-            "message_count": message_count,
-            "in_tool_loop": request.in_tool_loop,
-        },
-        "bar": {
-            "quality_bar": known.rules.quality_bar,
-            "evidence": known.rules.evidence,
-            "best_model": choice.best_model,
-            "best_accuracy": choice.best_accuracy,
-        },
-        "candidates": [
-            {
-                "model": candidate.model,
-                "accuracy": round(candidate.accuracy, 4),
-                "low": round(candidate.low, 4),
-                "high": round(candidate.high, 4),
-                "cost_micro_usd": candidate.cost_micro_usd,
-                "clears": None if candidate.clears is None else round(candidate.clears, 4),
-                "verdict": candidate.verdict,
-            }
-            for candidate in choice.candidates
-        ],
-    }
+    )
 
 
 def as_event(routed: Routed, known: Situation, now_ms: int) -> DecisionEvent:

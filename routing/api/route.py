@@ -16,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from lib.errors import ApiError, database_away, error_body
 from routing.actions.routing import Routed, do_route
 from routing.api import shapes
+from routing.classifier import RequestText, read_request, top_contributions
 from routing.engine.outcome import Choice
 from routing.queries.live import situation
 from teams.authentication import bearer_token, invalid_key, require_scope
@@ -69,17 +70,22 @@ def route(request: HttpRequest) -> HttpResponse:
     if body is None:
         assert fault is not None
         raise fault
+    messages = [{"role": message.role, "content": message.content} for message in body.messages]
+    tools = shapes.tool_names(body)
     routed = do_route(
         known,
-        [{"role": message.role, "content": message.content} for message in body.messages],
+        messages,
         shapes.requirements(body, len(data)),
         mode=body.mode,
-        tools=shapes.tool_names(body),
+        tools=tools,
         task=body.task,
         session_id=body.session_id,
         record=not dry_run,
     )
-    return HttpResponse(encode(answer(routed, explain=explain)), content_type="application/json")
+    found = answer(routed)
+    if explain:
+        found |= explanation(routed, read_request(messages, body.mode, tools))
+    return HttpResponse(encode(found), content_type="application/json")
 
 
 def attempt(data: bytes) -> tuple[shapes.RouteBody | None, ApiError | None]:
@@ -119,13 +125,14 @@ def flag(request: HttpRequest, name: str) -> bool:
         ) from None
 
 
-def answer(routed: Routed, *, explain: bool) -> dict[str, Any]:
+def answer(routed: Routed) -> dict[str, Any]:
     """Return the decision as the API shows it."""
     choice, chosen = routed.choice, routed.choice.chosen
-    body: dict[str, Any] = {
+    return {
         "id": routed.decision_id,
         "model": choice.model,
         "fallback_models": choice.fallback_models,
+        "runner_up": routed.evidence.runner_up,
         "reason": {"code": choice.reason_code, "text": choice.reason_text},
         "route": route_part(choice),
         "estimate": None
@@ -139,6 +146,7 @@ def answer(routed: Routed, *, explain: bool) -> dict[str, Any]:
             "cost_micro_usd": chosen.cost_micro_usd,
             "baseline_cost_micro_usd": choice.baseline_cost_micro_usd,
         },
+        "ladder": choice.ladder,
         "session": {
             "id": routed.session_id,
             "sticky": choice.sticky,
@@ -148,10 +156,24 @@ def answer(routed: Routed, *, explain: bool) -> dict[str, Any]:
         "policy": {"version": routed.policy_version, "mode": choice.mode},
         "table_version": routed.table_version,
     }
-    if explain:
-        body["candidates"] = routed.evidence["candidates"]
-        body["probabilities"] = routed.evidence["classification"]
-    return body
+
+
+def explanation(routed: Routed, text: RequestText) -> dict[str, Any]:
+    """Return what stands behind a decision.
+
+    The words that spoke for the route are told to the caller who sent them, and kept nowhere.
+    """
+    believed = routed.choice.classification
+    return {
+        "candidates": routed.evidence.candidates,
+        "probabilities": routed.evidence.classification,
+        "contributions": [
+            {"feature": feature, "weight": round(weight, 3)}
+            for feature, weight in top_contributions(text, believed)
+        ]
+        if believed is not None and believed.source == "classifier"
+        else [],
+    }
 
 
 def route_part(choice: Choice) -> dict[str, Any] | None:

@@ -65,6 +65,7 @@ class RouteBody(Struct):
     task: Task | None = None
     context_tokens: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
     required_modalities: list[str] | None = None
+    verifiable: bool = False
 
 
 decoder = msgspec.json.Decoder(RouteBody)
@@ -77,6 +78,8 @@ MENDS = {
     " estimated.",
     "session_id": "Send the same string of 1 to 200 characters with every request of one session.",
     "tools": "Send the tools' names, or their definitions as the model gets them.",
+    "verifiable": "Send true when a failure will be noticed, for example by tests; else leave it"
+    " out.",
 }
 
 
@@ -151,7 +154,11 @@ def requirements(body: RouteBody, size: int) -> Request:
             )
     tokens = size // BYTES_PER_TOKEN if body.context_tokens is None else body.context_tokens
     return Request(
-        tokens, frozenset(modalities), bool(body.tools), ends_in_tool_result(body.messages[-1])
+        context_tokens=tokens,
+        modalities=frozenset(modalities),
+        needs_tools=bool(body.tools),
+        in_tool_loop=ends_in_tool_result(body.messages[-1]),
+        verifiable=body.verifiable,
     )
 
 

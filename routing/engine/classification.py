@@ -1,9 +1,9 @@
 """What the router believes a request to be about."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
-from lib.taxonomy import DIFFICULTIES, ROUTES, SUBTASK_TYPES, split_route
+from lib.taxonomy import DIFFICULTIES, SUBTASK_TYPES, TASK_TYPES
+from routing.engine.lazy import lazy
 
 
 @dataclass(frozen=True)
@@ -18,31 +18,46 @@ class Classification:
     difficulties: tuple[float, ...]
     source: str = "classifier"
 
-    @cached_property
-    def task_type_masses(self) -> dict[str, float]:
-        """Summed probability of each task type's three routes."""
-        return {
-            task_type: sum(self.routes[3 * index : 3 * index + 3])
-            for index, task_type in enumerate(SUBTASK_TYPES)
-        }
+    @lazy
+    def masses(self) -> list[float]:
+        """Summed probability of each task type's three routes, in the order of `TASK_TYPES`."""
+        routes = self.routes
+        return [
+            routes[first] + routes[first + 1] + routes[first + 2]
+            for first in range(0, len(routes), 3)
+        ]
 
-    @cached_property
-    def task_type(self) -> str:
-        """The task type with the largest mass."""
-        return max(self.task_type_masses, key=lambda name: self.task_type_masses[name])
+    @property
+    def task_type_masses(self) -> dict[str, float]:
+        """The masses by the name of the task type."""
+        return dict(zip(TASK_TYPES, self.masses, strict=True))
+
+    @lazy
+    def leading(self) -> int:
+        """Place of the best task type in `TASK_TYPES`; of equal ones the first."""
+        return self.masses.index(max(self.masses))
 
     @property
     def confidence(self) -> float:
         """Mass of the best task type, 0..1."""
-        return self.task_type_masses[self.task_type]
+        return self.masses[self.leading]
 
-    @cached_property
+    @property
+    def task_type(self) -> str:
+        """The task type with the largest mass."""
+        return TASK_TYPES[self.leading]
+
+    @lazy
+    def route_place(self) -> int:
+        """Place in `ROUTES` of the best task type's likeliest subtype."""
+        first = 3 * self.leading
+        inside = self.routes[first : first + 3]
+        return first + inside.index(max(inside))
+
+    @property
     def subtask_type(self) -> str:
         """The likeliest subtype within the best task type."""
-        inside = [
-            index for index, route in enumerate(ROUTES) if route.startswith(self.task_type + "/")
-        ]
-        return split_route(ROUTES[max(inside, key=lambda index: self.routes[index])])[1]
+        return SUBTASK_TYPES[self.task_type][self.route_place % 3]
 
     @property
     def route(self) -> str:
@@ -52,4 +67,4 @@ class Classification:
     @property
     def difficulty(self) -> str:
         """The likeliest difficulty."""
-        return DIFFICULTIES[max(range(3), key=lambda index: self.difficulties[index])]
+        return DIFFICULTIES[self.difficulties.index(max(self.difficulties))]

@@ -3,21 +3,32 @@
 Pure and deterministic. docs/routing.md states the rules in words.
 """
 
-import numpy as np
+from functools import partial
 
-from leaderboard import standing
+import numpy as np
+from msgspec.structs import replace
+
 from leaderboard.table import Table
-from lib.taxonomy import ROUTE_INDEX
 from routing.engine.classification import Classification
+from routing.engine.escalation import (
+    ALL_FAILING,
+    NOTHING_REPORTED,
+    Reports,
+    all_failing,
+    escalate,
+    failed_on,
+    measured,
+    without_failing,
+)
 from routing.engine.explain import REFUSALS, about, sentence
 from routing.engine.field import Field, field_of
 from routing.engine.figures import Figures, bar_of, weigh
-from routing.engine.inputs import Request, Rules, Session
-from routing.engine.outcome import Candidate, Choice, Pick, Refusal
-from routing.engine.staying import Belief, believe, remember, with_session
+from routing.engine.inputs import Request, Rules, Session, on_route
+from routing.engine.ladders import best_ladder
+from routing.engine.modes import by_mode, standing_place, tie_floor
+from routing.engine.outcome import Candidate, Choice, Ladder, Pick, Refusal, Rung, Steps
+from routing.engine.staying import Belief, believe, remember, switched, with_session
 
-# The evidence at which the estimate itself decides.
-THE_ESTIMATE = 0.5
 # How many models to name for a client whose first choice fails.
 FALLBACK_MODELS = 2
 
@@ -29,32 +40,57 @@ def decide(
     table: Table | None,
     session: Session | None,
     now_ms: int,
+    reports: Reports = NOTHING_REPORTED,
 ) -> Choice | Refusal:
     """Choose a model. `classification` is None when the classifier failed."""
     belief = believe(classification, session, request.in_tool_loop)
-    believed = belief.acting
     if table is None:
-        return without_table(rules, belief, session, now_ms)
+        return without_table(rules, belief, session, now_ms, reports)
     field = field_of(table, rules)
-    figures = weigh(field, request, believed, rules)
-    pick = fresh_pick(field, figures, rules, believed)
-    if session is not None:
-        pick = with_session(field, figures, rules, request, believed, session, pick, now_ms)
+    if rules.overrides and belief.acting:
+        rules = on_route(rules, belief.acting.route)
+    figures = weigh(field, request, belief.acting, rules)
+    figures = without_failing(field, figures, reports.failing)
+    failed = failed_on(reports.failures, belief.acting)
+    if failed and figures.able:
+        figures, climbed = escalate(field, figures, rules, failed, session)
+        return as_choice(field, figures, rules, belief, session, climbed, now_ms, reports)
+    pick = fresh_pick(field, figures, rules, request, belief.acting)
+    pick = measured(field, figures, pick, reports.failing)
+    if session is not None and pick and pick.reason == "route_pinned" and not request.in_tool_loop:
+        pick = switched(pick, session.model, f"The policy pins this kind of work to {pick.model}.")
+    elif session is not None:
+        pick = with_session(field, figures, rules, request, belief.acting, session, pick, now_ms)
     if pick is None:
         return refusal(figures)
-    return explained(field, figures, rules, belief, session, pick, now_ms)
+    return as_choice(field, figures, rules, belief, session, pick, now_ms, reports)
 
 
 def fresh_pick(
-    field: Field, figures: Figures, rules: Rules, believed: Classification | None
+    field: Field,
+    figures: Figures,
+    rules: Rules,
+    request: Request,
+    believed: Classification | None,
 ) -> Pick | None:
     """Choose as if there were no session; None when no model is left."""
     if believed is None:
         return balanced(field, figures, rules, "classifier_failed")
+    if rules.pinned and believed.confidence >= rules.confidence_threshold:
+        pick = usable(field, figures, rules, rules.pinned, "route_pinned")
+        if pick is not None:
+            return replace(pick, held="overruled")
     if figures.best < 0:
         return balanced(field, figures, rules, "nothing_clears")
     if believed.confidence < rules.confidence_threshold:
         return balanced(field, figures, rules, "low_confidence")
+    if figures.accuracy[figures.best] < rules.accuracy_floor:
+        return Pick(field.ids[figures.best], figures.best, "below_floor")
+    if request.verifiable:
+        steps = best_ladder(field, figures, rules)
+        if steps is not None:
+            first = steps.places[0]
+            return Pick(field.ids[first], first, "cheapest_ladder", steps=steps)
     place, reason = by_mode(figures, rules)
     kept = standing_place(field, figures, rules, believed, place)
     if kept is not None:
@@ -62,60 +98,28 @@ def fresh_pick(
     return Pick(field.ids[place], place, reason)
 
 
-def standing_place(
-    field: Field, figures: Figures, rules: Rules, believed: Classification, fresh: int
-) -> int | None:
-    """Return the model that the route stands by, when it is not the fresh choice and is kept.
-
-    So that a new table moves a route only for a reason. A policy that asks for more evidence than
-    the estimate itself has asked for no such tolerance.
-    """
-    if rules.mode != "auto_efficient" or rules.evidence > THE_ESTIMATE or not field.standing:
-        return None
-    place = field.standing[ROUTE_INDEX[believed.route]]
-    if place is None or place == fresh or not figures.able[place]:
-        return None
-    share = rules.quality_bar - standing.TOLERANCE
-    good = figures.accuracy[place] >= share * figures.accuracy[figures.best]
-    saves = figures.cost[fresh] <= (1 - standing.SAVING) * figures.cost[place]
-    return place if good and not saves else None
-
-
-def by_mode(figures: Figures, rules: Rules) -> tuple[int, str]:
-    """Return the place of the mode's choice among the able models, and its reason."""
-    clearing_ones = figures.able & (figures.clears >= rules.evidence)
-    if rules.mode == "accuracy_per_dollar":
-        value = figures.accuracy / np.maximum(figures.cost, 1.0)
-        return int(np.argmax(np.where(clearing_ones, value, -1.0))), "best_value"
-    if rules.mode == "best_accuracy":
-        best = figures.best
-        tied = (
-            figures.able
-            & (figures.accuracy >= figures.low[best])
-            & (figures.accuracy[best] <= figures.high)
-        )
-        tied[best] = True
-        return int(np.argmin(np.where(tied, figures.cost, np.inf))), "most_accurate"
-    return int(np.argmin(np.where(clearing_ones, figures.cost, np.inf))), "cheapest_clearing"
-
-
 def balanced(field: Field, figures: Figures, rules: Rules, reason: str) -> Pick | None:
-    """Return the fallback: Balanced, or where it may not or cannot be used, the most accurate able
-    model.
+    """Return the fallback: the first usable Balanced model, or where none can be used, the most
+    accurate able model.
 
-    That is never below Balanced: when Balanced is able, it is taken; when it is not, nobody
-    promised it.
+    That is never below Balanced: when one is able, it is taken; when none is, nobody promised it.
     """
-    place = field.index.get(rules.balanced_model)
-    if place is None:
-        # Not measured, so nothing is known against it.
-        if rules.permits(rules.balanced_model):
-            return Pick(rules.balanced_model, None, reason)
-    elif figures.able[place]:
-        return Pick(rules.balanced_model, place, reason)
+    for model in rules.balanced_models:
+        pick = usable(field, figures, rules, model, reason)
+        if pick is not None:
+            return pick
     if figures.best < 0:
         return None
     return Pick(field.ids[figures.best], figures.best, reason)
+
+
+def usable(field: Field, figures: Figures, rules: Rules, model: str, reason: str) -> Pick | None:
+    """Return the pick of a model that the policy names, None when it may not or cannot be used."""
+    place = field.index.get(model)
+    if place is None:
+        # Not measured, so nothing is known against it.
+        return Pick(model, None, reason) if rules.permits(model) else None
+    return None if figures.verdicts[place] else Pick(model, place, reason)
 
 
 def refusal(figures: Figures) -> Refusal:
@@ -124,6 +128,7 @@ def refusal(figures: Figures) -> Refusal:
         "context_too_small",
         "modality_missing",
         "tools_missing",
+        "too_dear",
         "not_allowed",
         "denied",
         "unavailable",
@@ -134,11 +139,16 @@ def refusal(figures: Figures) -> Refusal:
 
 
 def without_table(
-    rules: Rules, belief: Belief, session: Session | None, now_ms: int
+    rules: Rules, belief: Belief, session: Session | None, now_ms: int, reports: Reports
 ) -> Choice | Refusal:
-    """Balanced for every request, or the first allowed model when Balanced is not allowed."""
-    permitted = [rules.balanced_model, *sorted(rules.allowed)]
-    model = next((name for name in permitted if rules.permits(name)), None)
+    """Balanced for every request, or the first model that is allowed by name when none may be.
+
+    One that failed on the task or is failing gives way to the next, if there is one.
+    """
+    permitted = [*rules.balanced_models, *sorted(name for name in rules.allowed if "*" not in name)]
+    choices = [name for name in permitted if rules.permits(name)]
+    avoided = reports.failing.union(failed_on(reports.failures, belief.acting))
+    model = next((name for name in choices if name not in avoided), next(iter(choices), None))
     if model is None:
         param, message = REFUSALS["denied"]
         return Refusal("denied", param, message)
@@ -149,7 +159,6 @@ def without_table(
         reason_text=sentence("no_table", model, work="", share=0, confidence=0, cost=None),
         mode=rules.mode,
         classification=belief.acting,
-        candidates=(),
         best_model=None,
         best_accuracy=None,
         baseline_cost_micro_usd=None,
@@ -160,7 +169,7 @@ def without_table(
     )
 
 
-def explained(
+def as_choice(
     field: Field,
     figures: Figures,
     rules: Rules,
@@ -168,32 +177,17 @@ def explained(
     session: Session | None,
     pick: Pick,
     now_ms: int,
+    reports: Reports,
 ) -> Choice:
-    """Put the pick into a `Choice`, with a verdict on every model of the table."""
+    """Put the pick into a `Choice` with everything that explains it."""
     believed = belief.acting
-    verdicts = verdicts_on(figures, rules, pick)
-    columns = zip(
-        field.ids,
-        figures.accuracy.tolist(),
-        figures.low.tolist(),
-        figures.high.tolist(),
-        figures.cost.tolist(),
-        figures.clears.tolist(),
-        figures.able.tolist(),
-        verdicts,
-        strict=True,
-    )
-    candidates = [
-        Candidate(model, accuracy, low, high, round(cost), clears if able else None, verdict)
-        for model, accuracy, low, high, cost, clears, able, verdict in columns
-    ]
-    candidates.sort(
-        key=lambda c: (c.verdict != "chosen", c.clears is None, c.cost_micro_usd, c.model)
-    )
+    best = figures.best if figures.best >= 0 else None
     baseline = field.index.get(rules.baseline_model)
-    cost = None if pick.place is None else float(figures.cost[pick.place])
+    ladder = None if pick.steps is None else as_ladder(field, pick.steps)
     if pick.sticky:
         text = f"The session stays on {pick.model}. {pick.switch_reason}"
+    elif pick.told:
+        text = pick.told
     else:
         text = sentence(
             pick.reason,
@@ -201,24 +195,66 @@ def explained(
             work=about(believed.route, believed.difficulty) if believed else "",
             share=bar_of(rules),
             confidence=believed.confidence if believed else 0.0,
-            cost=cost,
+            cost=None if pick.place is None else figures.cost[pick.place],
+            ladder=ladder,
         )
-    best = figures.best if figures.best >= 0 else None
+    if all_failing(field, figures, reports.failing):
+        text = f"{text} {ALL_FAILING}"
     return Choice(
         model=pick.model,
         fallback_models=next_best(field, figures, pick),
         reason_code=pick.reason,
         reason_text=text,
         mode=rules.mode,
-        classification=belief.acting,
-        candidates=tuple(candidates),
+        classification=believed,
         best_model=None if best is None else field.ids[best],
-        best_accuracy=None if best is None else float(figures.accuracy[best]),
-        baseline_cost_micro_usd=None if baseline is None else round(float(figures.cost[baseline])),
+        best_accuracy=None if best is None else figures.accuracy[best],
+        baseline_cost_micro_usd=None if baseline is None else round(figures.cost[baseline]),
         sticky=pick.sticky,
         switched=pick.switched,
         switch_reason=pick.switch_reason,
         session=remember(pick.model, belief, session, now_ms),
+        ladder=ladder,
+        explain=partial(explained, field, figures, rules, pick),
+    )
+
+
+def as_ladder(field: Field, steps: Steps) -> Ladder:
+    """Return a ladder by the names of its models."""
+    return Ladder(
+        rungs=tuple(
+            Rung(field.ids[place], round(success, 4), round(cost))
+            for place, success, cost in zip(steps.places, steps.successes, steps.costs, strict=True)
+        ),
+        success=round(steps.success, 4),
+        cost_micro_usd=round(steps.cost),
+    )
+
+
+def explained(field: Field, figures: Figures, rules: Rules, pick: Pick) -> tuple[Candidate, ...]:
+    """Return every model of the table with its figures and the verdict on it."""
+    shares = np.round([figures.accuracy, figures.low, figures.high, figures.probabilities()], 4)
+    accuracy, low, high, clears = shares.tolist()
+    able = [not verdict for verdict in figures.verdicts]
+    verdicts = verdicts_on(figures, rules, pick)
+    order = sorted(range(len(able)), key=figures.cost.__getitem__)
+    order.sort(key=able.__getitem__, reverse=True)
+    if pick.place is not None:
+        order.remove(pick.place)
+        order.insert(0, pick.place)
+    return tuple(
+        [
+            Candidate(
+                field.ids[place],
+                accuracy[place],
+                low[place],
+                high[place],
+                round(figures.cost[place]),
+                clears[place] if able[place] else None,
+                verdicts[place],
+            )
+            for place in order
+        ]
     )
 
 
@@ -228,19 +264,28 @@ def verdicts_on(figures: Figures, rules: Rules, pick: Pick) -> list[str]:
         "accuracy_per_dollar": "less_value",
         "best_accuracy": "less_accurate",
     }.get(rules.mode, "dearer")
-    winner = by_mode(figures, rules)[0] if figures.best >= 0 else None
-    verdicts = list(figures.verdicts)
-    for place in np.flatnonzero(figures.able).tolist():
-        if place == pick.place:
-            verdicts[place] = "chosen"
-        elif rules.mode != "best_accuracy" and figures.clears[place] < rules.evidence:
-            verdicts[place] = "below_bar"
-        elif place == winner:
-            verdicts[place] = pick.held or "set_aside"
-        elif rules.mode == "best_accuracy" and figures.accuracy[place] >= figures.low[figures.best]:
-            verdicts[place] = "tied_dearer"
+    verdicts = [verdict or loser for verdict in figures.verdicts]
+    if figures.best >= 0:
+        if rules.mode == "best_accuracy":
+            floor = tie_floor(figures, rules)
+            for place in figures.able:
+                if figures.accuracy[place] >= floor:
+                    verdicts[place] = "tied_dearer"
         else:
-            verdicts[place] = loser
+            for place in set(figures.able).difference(figures.clearing):
+                verdicts[place] = "below_bar"
+        for place in figures.able:
+            if figures.accuracy[place] < figures.floor:
+                verdicts[place] = "below_floor"
+        if pick.steps is None:
+            winner, reason = by_mode(figures, rules)
+            if pick.held or reason != "bar_too_dear":
+                verdicts[winner] = pick.held or "set_aside"
+    if pick.steps is not None:
+        for place in pick.steps.places:
+            verdicts[place] = "next_rung"
+    if pick.place is not None:
+        verdicts[pick.place] = "chosen"
     return verdicts
 
 
@@ -249,13 +294,12 @@ def next_best(field: Field, figures: Figures, pick: Pick) -> tuple[str, ...]:
 
     First the cheapest that are at least as accurate, then the most accurate of the rest.
     """
-    floor = -1.0 if pick.place is None else float(figures.accuracy[pick.place])
-    others = [place for place in np.flatnonzero(figures.able).tolist() if place != pick.place]
-    others.sort(
-        key=lambda place: (
-            (0, figures.cost[place])
-            if figures.accuracy[place] >= floor
-            else (1, -figures.accuracy[place])
-        )
-    )
-    return tuple(field.ids[place] for place in others[:FALLBACK_MODELS])
+    accuracy, cost = figures.accuracy, figures.cost
+    floor = -1.0 if pick.place is None else accuracy[pick.place]
+    ranked = [place for place in figures.able if accuracy[place] >= floor]
+    ranked.sort(key=cost.__getitem__)
+    if len(ranked) <= FALLBACK_MODELS:
+        rest = [place for place in figures.able if accuracy[place] < floor]
+        ranked += sorted(rest, key=accuracy.__getitem__, reverse=True)
+    others = [place for place in ranked[: FALLBACK_MODELS + 1] if place != pick.place]
+    return tuple([field.ids[place] for place in others[:FALLBACK_MODELS]])

@@ -1,17 +1,20 @@
 """What a decision is: a choice with everything that explains it, or a refusal."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from routing.engine.classification import Classification
 from routing.engine.inputs import Session
+from routing.engine.lazy import lazy
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One model's figures for this request and why it was or was not taken.
 
-    `clears` is the probability that it clears the bar; None for a model that could not be
-    considered.
+    Shares are given to four decimals. `clears` is the probability that it clears the bar; None for
+    a model that could not be considered.
     """
 
     model: str
@@ -23,9 +26,32 @@ class Candidate:
     verdict: str
 
 
+class Rung(Struct, frozen=True):
+    """One model of a ladder: what it is expected to do with what those before it have failed."""
+
+    model: str
+    success: float
+    cost_micro_usd: int
+
+
+class Ladder(Struct, frozen=True):
+    """The models to try one after the other until one succeeds.
+
+    `success` is the probability that one of them does, `cost_micro_usd` what all that are tried are
+    expected to cost together.
+    """
+
+    rungs: tuple[Rung, ...]
+    success: float
+    cost_micro_usd: int
+
+
 @dataclass(frozen=True)
 class Choice:
-    """A decision and everything that explains it."""
+    """A decision and everything that explains it.
+
+    `explain` gives a verdict on every model, worked out when `candidates` is first read.
+    """
 
     model: str
     fallback_models: tuple[str, ...]
@@ -33,7 +59,6 @@ class Choice:
     reason_text: str
     mode: str
     classification: Classification | None
-    candidates: tuple[Candidate, ...]
     best_model: str | None
     best_accuracy: float | None
     baseline_cost_micro_usd: int | None
@@ -41,6 +66,13 @@ class Choice:
     switched: bool
     switch_reason: str | None
     session: Session
+    ladder: Ladder | None = None
+    explain: Callable[[], tuple[Candidate, ...]] = field(default=tuple, compare=False, repr=False)
+
+    @lazy
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every model of the table: the chosen one, then the other able ones by cost."""
+        return self.explain()
 
     @property
     def chosen(self) -> Candidate | None:
@@ -57,9 +89,25 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True)
-class Pick:
-    """A model (its place in the field, None when the table does not know it) and why."""
+class Steps(Struct, frozen=True):
+    """A ladder by places of the field.
+
+    `successes` and `costs` are each rung's own once it is reached, so after those before it failed;
+    `success` and `cost` are those of the whole.
+    """
+
+    places: tuple[int, ...]
+    successes: tuple[float, ...]
+    costs: tuple[float, ...]
+    success: float
+    cost: float
+
+
+class Pick(Struct, frozen=True):
+    """A model (its place in the field, None when the table does not know it) and why.
+
+    `told` is the sentence of a reason that needs its own.
+    """
 
     model: str
     place: int | None
@@ -68,3 +116,5 @@ class Pick:
     switched: bool = False
     switch_reason: str | None = None
     held: str | None = None
+    steps: Steps | None = None
+    told: str = ""

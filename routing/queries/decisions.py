@@ -1,13 +1,40 @@
 """Past decisions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.fields.json import KT
 
 from routing.models import Decision
 
-# What a list of decisions can be narrowed by.
-FILTERS = ("model", "route", "reason", "session")
+
+@dataclass(frozen=True)
+class DecisionFilter:
+    """Which decisions are asked for; what is empty or None does not matter.
+
+    From `start` (inclusive) to `end` (exclusive). A route may be whole (``debugging/bug_fixing``)
+    or only its task type (``debugging``).
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    model: str = ""
+    route: str = ""
+    reason: str = ""
+    mode: str = ""
+    session: str = ""
+    sticky: bool | None = None
+    switched: bool | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    policy_version: str = ""
+    table_version: str = ""
+
+
+EVERYTHING = DecisionFilter()
 
 
 def find_decisions(project_id: int, ids: Iterable[str]) -> dict[str, Decision]:
@@ -23,22 +50,44 @@ def find_decision(project_id: int, public_id: str) -> Decision | None:
     return Decision.objects.filter(project_id=project_id, public_id=public_id).first()
 
 
-def decisions_of(project_id: int, filters: Mapping[str, str]) -> QuerySet[Decision]:
-    """Return a project's decisions without their evidence, narrowed by `FILTERS`, newest first.
+def decisions_of(project_id: int, asked: DecisionFilter = EVERYTHING) -> QuerySet[Decision]:
+    """Return the decisions that are asked for, newest first, without their evidence.
 
-    A route may be whole (``debugging/bug_fixing``) or only its task type (``debugging``).
+    Each has a `runner_up`, the id of the model that came second; None where there was none.
     """
-    rows = Decision.objects.filter(project_id=project_id).defer("evidence")
-    given = {name: filters[name].replace("\x00", "") for name in FILTERS if filters.get(name)}
-    if "model" in given:
-        rows = rows.filter(model=given["model"])
-    if "reason" in given:
-        rows = rows.filter(reason_code=given["reason"])
-    if "session" in given:
-        rows = rows.filter(session_id=given["session"])
-    if "route" in given:
-        task_type, _, subtask_type = given["route"].partition("/")
-        rows = rows.filter(task_type=task_type)
-        if subtask_type:
-            rows = rows.filter(subtask_type=subtask_type)
-    return rows
+    conditions: dict[str, Any] = {
+        "created_at__gte": asked.start,
+        "created_at__lt": asked.end,
+        "model": asked.model or None,
+        "reason_code": asked.reason or None,
+        "mode": asked.mode or None,
+        "session_id": asked.session or None,
+        "sticky": asked.sticky,
+        "switched": asked.switched,
+        "confidence__gte": asked.min_confidence,
+        "confidence__lte": asked.max_confidence,
+        "policy_version": asked.policy_version or None,
+        "table_version": asked.table_version or None,
+    }
+    if asked.route:
+        task_type, _, subtask_type = asked.route.partition("/")
+        conditions |= {"task_type": task_type, "subtask_type": subtask_type or None}
+    given = {name: value for name, value in conditions.items() if value is not None}
+    rows = Decision.objects.filter(project_id=project_id, **given).defer("evidence")
+    return rows.annotate(runner_up=KT("evidence__runner_up"))
+
+
+def neighbours(decision: Decision) -> tuple[Decision | None, Decision | None]:
+    """Return the decisions before and after one in its session."""
+    if not decision.session_id:
+        return None, None
+    rows = Decision.objects.filter(
+        project_id=decision.project_id, session_id=decision.session_id
+    ).defer("evidence")
+    moment, place = decision.created_at, decision.pk
+    before = rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=place)
+    after = rows.filter(created_at__gte=moment).exclude(created_at=moment, pk__lte=place)
+    return (
+        before.order_by("-created_at", "-pk").first(),
+        after.order_by("created_at", "pk").first(),
+    )

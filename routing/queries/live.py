@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from leaderboard.queries import current_table
 from leaderboard.table import Table
 from lib.store import LOCAL_REFRESH_SECONDS, StoreUnavailable, get_store
-from routing import sessions
+from routing import failing, failures, sessions
+from routing.engine.escalation import NOTHING_REPORTED, Reports
 from routing.engine.inputs import Rules, Session
+from routing.live_evidence import combine
 from routing.models import Mode, Policy
-from routing.queries.policies import current_policy
+from routing.queries.outcomes import team_outcomes
+from routing.queries.policies import InForce, in_force
 from teams import keys
 from teams.queries import KeyHolder, verify_key
 
@@ -37,6 +41,7 @@ class Memory:
     holders: dict[str, KeyHolder] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
     tables: dict[int, Table | None] = field(default_factory=dict)
+    live_tables: dict[int, Table | None] = field(default_factory=dict)
 
     def is_current(self, generation: str) -> bool:
         """Tell whether this may still be acted on."""
@@ -51,6 +56,7 @@ class Situation:
     rules: Rules
     table: Table | None
     session: Session | None
+    reports: Reports = NOTHING_REPORTED
 
 
 _lock = threading.Lock()
@@ -70,23 +76,38 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     holder = recall(memory, digest, token)
     if holder is None:
         return None
-    key = sessions.key(holder.project_id, session_id) if session_id else ""
+    wanted = [failing.key(holder.team_id)]
+    if session_id:
+        wanted.append(sessions.key(holder.project_id, session_id))
+        wanted.append(failures.key(holder.project_id, session_id))
     try:
-        fetched = get_store(settings.REDIS_URL).fetch(key)
-        generation, state = fetched.generation, fetched.value
+        fetched = get_store(settings.REDIS_URL).fetch(*wanted)
+        generation, (scores, *kept) = fetched.generation, fetched.values
     except StoreUnavailable:
-        generation, state = f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}", None
+        generation = f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}"
+        scores, kept = None, []
+    state, failed = kept or (None, None)
     if not memory.is_current(generation):
         memory = renew(generation)
         holder = recall(memory, digest, token)
         if holder is None:
             return None
+    rules = rules_of(memory, holder.project_id)
     return Situation(
         holder,
-        rules_of(memory, holder.project_id),
-        table_of(memory, holder.team_id),
-        sessions.decode(state) if session_id else None,
+        rules,
+        (live_table_of if rules.live_evidence else table_of)(memory, holder.team_id),
+        sessions.decode(state),
+        reports_of(scores, failed),
     )
+
+
+def reports_of(scores: bytes | None, failed: bytes | None) -> Reports:
+    """Return what counts against models now."""
+    if scores is None and failed is None:
+        return NOTHING_REPORTED
+    out = failing.failing(failing.decode(scores), time.time_ns() // 1_000_000)
+    return Reports(failures.decode(failed), frozenset([one.model for one in out]))
 
 
 def renew(generation: str) -> Memory:
@@ -121,7 +142,7 @@ def rules_of(memory: Memory, project_id: int) -> Rules:
     """Return the rules of a project's policy in force."""
     if project_id not in memory.rules:
         try:
-            memory.rules[project_id] = as_rules(current_policy(project_id))
+            memory.rules[project_id] = rules_in_force(in_force(project_id))
         except AWAY:
             if memory.previous is None or project_id not in memory.previous.rules:
                 raise
@@ -141,17 +162,48 @@ def table_of(memory: Memory, team_id: int) -> Table | None:
     return memory.tables[team_id]
 
 
-def as_rules(policy: Policy) -> Rules:
-    """Return a policy as the engine reads it. The default mode is Auto Efficient."""
-    mode = Mode.AUTO_EFFICIENT if policy.mode == Mode.DEFAULT else Mode(policy.mode)
+def rules_in_force(found: InForce) -> Rules:
+    """Return what is in force as the engine reads it."""
+    return as_rules(found.policy, found.team_mode)
+
+
+def live_table_of(memory: Memory, team_id: int) -> Table | None:
+    """Return the table that routes for a team, with its outcomes from live use in it."""
+    if team_id not in memory.live_tables:
+        table = table_of(memory, team_id)
+        try:
+            outcomes = team_outcomes(team_id, timezone.now().date()) if table else ()
+        except AWAY:
+            if memory.previous is None or team_id not in memory.previous.live_tables:
+                return table
+            return memory.previous.live_tables[team_id]
+        memory.live_tables[team_id] = combine(table, outcomes) if table and outcomes else table
+    return memory.live_tables[team_id]
+
+
+def table_for(rules: Rules, team_id: int) -> Table | None:
+    """Return the table that routes for a team under some rules, read afresh."""
+    return (live_table_of if rules.live_evidence else table_of)(Memory("afresh"), team_id)
+
+
+def as_rules(policy: Policy, team_mode: str = Mode.DEFAULT) -> Rules:
+    """Return a policy as the engine reads it.
+
+    The default mode is the team's, and that of a team without one Auto Efficient.
+    """
+    mode = team_mode if policy.mode == Mode.DEFAULT else policy.mode
     return Rules(
         version=policy.public_id,
-        mode=mode.value,
+        mode=str(Mode.AUTO_EFFICIENT if mode == Mode.DEFAULT else Mode(mode)),
         quality_bar=policy.quality_bar,
         evidence=policy.evidence,
         confidence_threshold=policy.confidence_threshold,
         allowed=frozenset(policy.allowed_models),
         denied=frozenset(policy.denied_models),
-        balanced_model=policy.balanced_model,
+        balanced_models=tuple(policy.balanced_models),
         baseline_model=policy.baseline_model,
+        live_evidence=policy.live_evidence,
+        accuracy_floor=policy.accuracy_floor,
+        price_ceiling_micro_usd=policy.price_ceiling_micro_usd,
+        overrides=tuple(sorted(policy.route_overrides.items())),
     )

@@ -21,6 +21,5 @@ class RouteWinners:
 
 def route_winners(route: str) -> RouteWinners:
     """Return who wins a route by the public table."""
-    # Of no project: it is what a project has that never saved a policy.
-    table, rules = current_table(), as_rules(default_policy(project_id=0))
+    table, rules = current_table(), as_rules(default_policy())
     return RouteWinners(table, rules, winners(table, route, rules) if table else ())

@@ -11,5 +11,4 @@ def comparison(before: str, after: str) -> Comparison | None:
     old, new = public_table(before), public_table(after)
     if old is None or new is None:
         return None
-    # Of no project: it is what a project has that never saved a policy.
-    return compare(old, new, as_rules(default_policy(project_id=0)))
+    return compare(old, new, as_rules(default_policy()))

@@ -4,6 +4,7 @@ from django import template
 
 from lib import taxonomy
 from lib.money import format_usd
+from routing.counterfactual import Span
 from routing.engine.explain import FALLBACKS, REASONS, VERDICTS
 
 register = template.Library()
@@ -12,9 +13,17 @@ STEPS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 
 
 @register.filter
-def usd(micro_usd: int | None) -> str:
+def usd(micro_usd: float | None) -> str:
     """Write micro-USD as dollars."""
     return format_usd(micro_usd)
+
+
+@register.filter
+def usd_change(micro_usd: float | None) -> str:
+    """Write a change in micro-USD as dollars with its sign."""
+    if micro_usd is None:
+        return "–"
+    return f"{'+' if micro_usd > 0 else '−' if micro_usd < 0 else ''}{format_usd(abs(micro_usd))}"
 
 
 @register.filter
@@ -64,3 +73,30 @@ def is_fallback(code: str) -> bool:
 def verdict_label(code: str) -> str:
     """Say in a few words why a candidate was taken or not."""
     return VERDICTS.get(code, taxonomy.label(code))
+
+
+@register.filter
+def thousandths(share: float) -> str:
+    """Write a bar or a threshold without trailing zeros: 0.95, 0.911, 1."""
+    return f"{share:.3f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def bars(span: Span) -> str:
+    """Say at which quality bars a model wins."""
+    low, high = thousandths(span.low), thousandths(span.high)
+    if span.low == 0:
+        return "at any bar" if span.high == 1 else f"at a bar of {high} or below"
+    return f"at a bar of {low} or above" if span.high == 1 else f"at a bar from {low} to {high}"
+
+
+@register.filter
+def usd_at_most(micro_usd: int) -> str:
+    """Write micro-USD as dollars, rounded down to what is written."""
+    if micro_usd >= 1_000_000:
+        step = 10_000
+    elif micro_usd >= 100_000:
+        step = 1_000
+    else:
+        step = 10 ** max(len(str(micro_usd)) - 2, 0)
+    return format_usd(micro_usd // step * step)

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from leaderboard.tests.tables import publish_table, table_bytes
+from routing.models import Policy
 from teams.models import Project, User
 from usage.tests.traffic import decide, report
 
@@ -65,10 +67,55 @@ def test_a_bar_opens_the_decisions_behind_it(usage_page: Page) -> None:
     usage_page.mouse.move(*middle)
     expect(usage_page.locator(".hoverlayer")).to_contain_text("$2.50")
     usage_page.mouse.click(*middle)
-    expect(usage_page).to_have_url(re.compile(r"decisions/\?model=lab%2Fsmall$"))
+    expect(usage_page).to_have_url(re.compile(r"decisions/\?range=7d&model=lab%2Fsmall$"))
 
 
-@pytest.mark.parametrize("path", ["", "usage/", "decisions/", "decisions/{decision}/"])
+def test_from_the_list_to_why_and_what_now(
+    page: Page, live_server: Any, apollo: Project, bob: User
+) -> None:
+    decide(apollo, model="lab/other", confidence=0.4)
+    decision = decide(apollo)
+    Policy.objects.create(
+        project=apollo,
+        team=apollo.team,
+        number=1,
+        denied_models=["lab/small"],
+        balanced_models=["lab/large"],
+        baseline_model="lab/large",
+        author="test",
+    )
+    publish_table(table_bytes({"lab/small": (0.7, 12_000.0), "lab/large": (0.8, 90_000.0)}))
+    sign_in(page, live_server, bob)
+    page.goto(f"{live_server.url}/projects/apollo/decisions/")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+
+    # By keyboard: open what is hidden, narrow the list, follow the row that is left.
+    page.get_by_text("More filters").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Confidence from").fill("0.5")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"min_confidence=0\.5"))
+    expect(rows).to_have_count(1)
+    expect(page.get_by_label("Confidence from")).to_be_visible()
+    page.locator("tbody a").first.focus()
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(re.compile(f"{decision.public_id}/$"))
+    page.wait_for_selector(BAR, state="attached")
+    expect(page.locator(BAR)).to_have_count(2)
+    page.get_by_role("link", name="Re-run under the current policy").click()
+    again = page.get_by_role("region", name="Under the current policy")
+    expect(again).to_contain_text("lab/large would be chosen instead.")
+    expect(again).to_contain_text("Denied by the policy")
+    again.get_by_role("link", name="Close").click()
+    expect(again).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "usage/", "decisions/", "decisions/?sticky=false", "decisions/{decision}/?rerun=true"],
+)
 def test_every_page_fits_a_narrow_screen(
     page: Page, live_server: Any, apollo: Project, bob: User, path: str
 ) -> None:

@@ -11,11 +11,14 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from leaderboard.tests.tables import publish_table, table_bytes
+from routing.models import Decision, Policy, TaskOutcome
+from routing.tests.test_route_api import RENAME, ask, turn
 from teams.models import Project, User
-from usage.tests.traffic import decide, report
+from usage.tests.traffic import EVIDENCE, decide, report
 
 pytestmark = pytest.mark.django_db
-PAGES = ["", "usage/", "usage.csv", "decisions/"]
+PAGES = ["", "usage/", "usage.csv", "decisions/", "decisions.csv"]
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ def test_the_usage_page_has_a_chart_and_the_same_figures_as_tables(
 def test_bars_lead_to_the_decisions_behind_them(apollo: Project, browser_of_bob: Client) -> None:
     report(apollo, "a")
     html = browser_of_bob.get("/projects/apollo/usage/?group=route").content.decode()
-    link = "/projects/apollo/decisions/?route=debugging%2Fbug_fixing"
+    link = "/projects/apollo/decisions/?range=7d&amp;route=debugging%2Fbug_fixing"
     assert f'href="{link}"' in html
     decide(apollo)
     assert "lab/small" in text_of(browser_of_bob.get(link))
@@ -167,6 +170,87 @@ def test_decisions_are_narrowed_by_the_url(apollo: Project, browser_of_bob: Clie
     assert "No decision matches" in text_of(nothing)
 
 
+def test_the_csv_holds_the_decisions_that_the_url_asks_for(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    decide(apollo, model="lab/one", session_id='=HYPERLINK("http://example.org")')
+    decide(apollo, model="lab/two", confidence=0.3, switched=True)
+    response = browser_of_bob.get("/projects/apollo/decisions.csv?min_confidence=0.5")
+    assert "apollo-decisions.csv" in response["Content-Disposition"]
+    (row,) = csv.DictReader(response.content.decode().splitlines())
+    assert (row["model"], row["runner_up"], row["switched"]) == ("lab/one", "lab/large", "false")
+    assert row["session"].startswith("'=")
+    assert row["created_at"].endswith("Z")
+    refused = browser_of_bob.get("/projects/apollo/decisions.csv?min_confidence=high")
+    assert refused.status_code == 400
+    assert "min_confidence must be a number" in refused.content.decode()
+
+
+def test_all_of_the_list_is_in_the_csv_whatever_page_it_is_asked_from(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    for _ in range(51):
+        decide(apollo)
+    page = browser_of_bob.get("/projects/apollo/decisions/?session=session-1").content.decode()
+    older = re.search(r'rel="next"\s+href="([^"]+)"', page)
+    assert older
+    second = browser_of_bob.get(
+        "/projects/apollo/decisions/" + older[1].replace("&amp;", "&")
+    ).content.decode()
+    link = re.search(r'href="([^"]+decisions\.csv[^"]*)"', second)
+    assert link
+    table = browser_of_bob.get(link[1].replace("&amp;", "&")).content.decode()
+    assert len(table.splitlines()) == 52
+
+
+def test_the_list_shows_who_came_second_and_what_the_session_did(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    decide(apollo, sticky=True)
+    decide(apollo, switched=True, evidence={})
+    page = text_of(browser_of_bob.get("/projects/apollo/decisions/"))
+    assert "Runner-up" in page
+    assert "$0.012 lab/large 81%" in page
+    assert "$0.012 none 81%" in page
+    assert "Kept" in page
+    assert "Switched" in page
+
+
+def test_the_list_can_begin_with_the_oldest(apollo: Project, browser_of_bob: Client) -> None:
+    decide(apollo, model="lab/first")
+    decide(apollo, model="lab/last")
+    newest = text_of(browser_of_bob.get("/projects/apollo/decisions/"))
+    oldest = text_of(browser_of_bob.get("/projects/apollo/decisions/?order=oldest"))
+    assert newest.index("lab/last") < newest.index("lab/first")
+    assert oldest.index("lab/first") < oldest.index("lab/last")
+    # A filter that is set afterwards keeps the order.
+    html = browser_of_bob.get("/projects/apollo/decisions/?order=oldest").content.decode()
+    assert '<input type="hidden" name="order" value="oldest">' in html
+
+
+@pytest.mark.parametrize(
+    "query", ["range=1y", "range=7d&from=2026-03-01", "switched=x", "max_confidence=2", "order=x"]
+)
+def test_a_filter_that_makes_no_sense_gets_a_notice_and_all_decisions(
+    apollo: Project, browser_of_bob: Client, query: str
+) -> None:
+    decide(apollo)
+    response = browser_of_bob.get(f"/projects/apollo/decisions/?{query}")
+    assert response.status_code == 400
+    page = text_of(response)
+    assert f"{query.partition('=')[0]} must be" in page
+    assert "lab/small" in page
+
+
+def test_where_nothing_matches_a_link_leads_back(apollo: Project, browser_of_bob: Client) -> None:
+    decide(apollo)
+    response = browser_of_bob.get("/projects/apollo/decisions/?switched=true")
+    assert "No decision matches" in text_of(response)
+    assert '<a class="button"\n           href="/projects/apollo/decisions/">' in (
+        response.content.decode()
+    )
+
+
 def test_older_decisions_are_a_page_away(apollo: Project, browser_of_bob: Client) -> None:
     for index in range(51):
         decide(apollo, model=f"lab/m{index:02}")
@@ -194,7 +278,7 @@ def test_a_decision_shows_its_evidence(apollo: Project, browser_of_bob: Client) 
     report(apollo, "a", decision_id=decision.public_id, input_tokens=4321)
     page = text_of(browser_of_bob.get(f"/projects/apollo/decisions/{decision.public_id}/"))
     assert "lab/small is the cheapest model that clears the bar." in page
-    assert "Debugging / Bug fixing 81% 81%" in page
+    assert "Debugging / Bug fixing 81%" in page
     assert "The bar is 76%: 95% of lab/large’s 80%" in page
     for expected in (
         "lab/large",
@@ -232,6 +316,115 @@ def test_a_decision_without_evidence_is_still_a_page(
         response = browser_of_bob.get(f"/projects/apollo/decisions/{decision.public_id}/")
         assert response.status_code == 200
         assert "The request was not classified." in text_of(response)
+
+
+def test_a_decision_of_a_session_leads_to_those_around_it(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    first, second, third = (decide(apollo, model=f"lab/m{index}") for index in range(3))
+    decide(apollo, model="lab/elsewhere", session_id="another")
+    page = browser_of_bob.get(f"/projects/apollo/decisions/{second.public_id}/")
+    html, text = page.content.decode(), text_of(page)
+    assert f"/projects/apollo/decisions/{first.public_id}/" in html
+    assert f"/projects/apollo/decisions/{third.public_id}/" in html
+    assert "Before: lab/m0" in text
+    assert "After: lab/m2" in text
+    assert "?session=session-1&amp;order=oldest" in html
+    alone = decide(apollo, session_id="")
+    assert "Before:" not in text_of(
+        browser_of_bob.get(f"/projects/apollo/decisions/{alone.public_id}/")
+    )
+
+
+def test_a_decision_draws_the_probabilities_and_shows_its_ladder(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    rungs = [
+        {"model": "lab/small", "success": 0.78, "cost_micro_usd": 12_000},
+        {"model": "lab/large", "success": 0.41, "cost_micro_usd": 90_000},
+    ]
+    ladder = {"rungs": rungs, "success": 0.87, "cost_micro_usd": 31_000}
+    decision = decide(apollo, evidence={**EVIDENCE, "ladder": ladder})
+    response = browser_of_bob.get(f"/projects/apollo/decisions/{decision.public_id}/")
+    found = re.search(
+        r'<script id="reading-figure" type="application/json">(.*?)</script>',
+        response.content.decode(),
+    )
+    assert found
+    (bars,) = json.loads(found[1])["data"]
+    assert (bars["y"], bars["x"]) == (["Bug fixing", "Test repair"], [0.81, 0.19])
+    assert "succeed 87% of the time for $0.031 a task" in text_of(response)
+
+
+def test_a_decision_tells_what_the_client_made_of_it(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    decision = decide(apollo)
+    address = f"/projects/apollo/decisions/{decision.public_id}/"
+    assert "Outcome Not reported" in text_of(browser_of_bob.get(address))
+    report(apollo, "a", decision_id=decision.public_id, outcome="rejected")
+    assert "Outcome Rejected" in text_of(browser_of_bob.get(address))
+    TaskOutcome.objects.create(
+        project=apollo, decision_id=decision.public_id, model="lab/small", outcome="accepted"
+    )
+    assert "Outcome Accepted" in text_of(browser_of_bob.get(address))
+
+
+MADE = {"lab/small": (0.70, 1_000.0), "lab/middle": (0.78, 60_000.0), "lab/large": (0.8, 900_000.0)}
+
+
+@pytest.fixture
+def routed(apollo_key: str) -> str:
+    """The address of a decision that the router made."""
+    publish_table(table_bytes(MADE))
+    made = ask(apollo_key, {**turn(RENAME), "task": {"task_type": "refactoring"}}).json()
+    return f"/projects/apollo/decisions/{made['id']}/"
+
+
+def test_a_decision_says_what_would_have_changed_it(browser_of_bob: Client, routed: str) -> None:
+    page = text_of(browser_of_bob.get(routed))
+    assert "What would have changed it" in page
+    assert "lab/large Would have won at a bar of 0.9" in page
+    assert "or above" in page
+    assert "lab/small Would have won at a bar of 0.8" in page
+    assert "or below" in page
+
+
+def test_a_decision_is_made_again_beside_it(
+    apollo: Project, browser_of_bob: Client, routed: str
+) -> None:
+    before = text_of(browser_of_bob.get(routed))
+    assert "Re-run under the current policy" in before
+    again = text_of(browser_of_bob.get(f"{routed}?rerun=true"))
+    assert "The same model would be chosen." in again
+    assert "No setting has changed." in again
+    assert "The same table." in again
+    draft = {"balanced_models": ["lab/large"], "baseline_model": "lab/large", "author": "x"}
+    Policy.objects.create(
+        project=apollo, team=apollo.team, number=1, quality_bar=0.5, mode="best_accuracy", **draft
+    )
+    again = text_of(browser_of_bob.get(f"{routed}?rerun=true"))
+    assert "Quality bar: 0.95 → 0.5" in again
+    assert "Most accurate" in again
+    Policy.objects.create(project=apollo, team=apollo.team, number=2, denied_models=["*"], **draft)
+    assert "No model is left." in text_of(browser_of_bob.get(f"{routed}?rerun=true"))
+    assert Decision.objects.count() == 1
+
+
+def test_what_cannot_be_made_again_says_so(apollo: Project, browser_of_bob: Client) -> None:
+    address = f"/projects/apollo/decisions/{decide(apollo, evidence={}).public_id}/"
+    assert "Re-run" not in text_of(browser_of_bob.get(address))
+    assert "cannot be made again" in text_of(browser_of_bob.get(f"{address}?rerun=true"))
+    assert browser_of_bob.get(f"{address}?rerun=perhaps").status_code == 400
+
+
+def test_one_decision_takes_few_queries(
+    browser_of_bob: Client, routed: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    # Session, user, membership, project, the switcher's projects; the decision, its policy, its
+    # table, its events and its neighbours; again: the policies, the table and its team's.
+    with django_assert_max_num_queries(17):
+        browser_of_bob.get(f"{routed}?rerun=true")
 
 
 def test_what_clients_send_is_never_markup(apollo: Project, browser_of_bob: Client) -> None:

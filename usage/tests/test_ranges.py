@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage.ranges import BUCKETS, BUCKETS_OF, LENGTHS, window
+from lib.ranges import LENGTHS
+from usage.ranges import BUCKETS, BUCKETS_OF, window
 
 NOW = datetime(2026, 3, 1, 14, 35, 7, tzinfo=UTC)
 CHOICES = [(name, bucket) for name, offered in BUCKETS_OF.items() for bucket in offered]

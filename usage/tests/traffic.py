@@ -24,6 +24,7 @@ EVIDENCE: dict[str, Any] = {
         "message_count": 3,
         "in_tool_loop": False,
     },
+    "runner_up": "lab/large",
     "bar": {"quality_bar": 0.95, "evidence": 0.5, "best_model": "lab/large", "best_accuracy": 0.8},
     "candidates": [
         {

@@ -1,0 +1,1 @@
+"""Simulated agent sessions, to compare rules for when a session changes its model. Pure."""
