@@ -17,6 +17,7 @@ DOCUMENTS: Final[dict[str, str]] = {
     "routing": "Routing",
     "proof": "Proof",
     "classifier": "Classifier",
+    "labelling": "Labelling guide",
     "usage": "Usage",
     "api": "API",
     "results-format": "Results format",

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from leaderboard.figures import Result
 from leaderboard.tests.tables import make_table
 from lib.taxonomy import ROUTES
+from routing.classifier import load_classifier
 from routing.evaluation import Results
 from routing.management.commands.evaluate_routing import CONFUSION, read_confusion
 from routing.proof.ease import ease_sd
@@ -124,6 +125,10 @@ def test_the_ease_of_tasks_is_found_again() -> None:
 
 def test_the_confusion_is_about_every_route() -> None:
     confusion, _ = read_confusion(CONFUSION)
+    told = json.loads(CONFUSION.read_text())
+    assert told["version"] == load_classifier().version, (
+        "run `manage.py evaluate_classifier --confusion routing/data/confusion.json`"
+    )
     assert set(confusion) == set(ROUTES)
     for row in confusion.values():
         assert sum(row.values()) == pytest.approx(1)

@@ -5,18 +5,23 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from lib.taxonomy import ROUTES
 from routing.classifier import digest, load_classifier
 from routing.classifier.corpus import Example, read_held_out
 from routing.classifier.figures import Figures, figures, lines
 from routing.classifier.model import WEIGHTS_FOLDER
 from routing.engine.classification import Classification
+from routing.models import Policy
+from routing.proof.replay import UNCLEAR
 
 REQUESTS_PER_TURN: Final = 20
 """How often an agent loop sends the same user turn, for the mean over a session."""
@@ -53,6 +58,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the number of requests to judge."""
         parser.add_argument("--limit", type=int, help="judge the first N requests alone")
+        parser.add_argument(
+            "--confusion",
+            type=Path,
+            help="write how routes are confused, for evaluate_routing and simulate_sessions:"
+            " routing/data/confusion.json",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print every figure that docs/classifier.md shows."""
@@ -80,6 +91,13 @@ class Command(BaseCommand):
                 f" | {row['megabytes']:.1f}"
             )
         self._costs(examples, milliseconds)
+        if path := options["confusion"]:
+            told = {
+                "measured_on": f"{len(examples)} held-out requests",
+                "version": classifier.version,
+                "confusion": confusion(examples, results, Policy().confidence_threshold),
+            }
+            path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
     def _costs(self, examples: Sequence[Example], milliseconds: Sequence[float]) -> None:
         longest = max(examples, key=lambda example: len(example.text.latest_user)).text
@@ -129,6 +147,20 @@ def judge(examples: Sequence[Example], results: Sequence[Classification]) -> Fig
         [example.route for example in examples],
         [example.difficulty for example in examples],
     )
+
+
+def confusion(
+    examples: Sequence[Example], results: Sequence[Classification], threshold: float
+) -> dict[str, dict[str, float]]:
+    """Return, by true route, the shares of requests taken for each route, and for ``unclear``."""
+    taken: dict[str, Counter[str]] = {route: Counter() for route in ROUTES}
+    for example, result in zip(examples, results, strict=True):
+        sure = result.confidence >= threshold
+        taken[ROUTES[example.route]][result.route if sure else UNCLEAR] += 1
+    return {
+        route: {name: round(count / counts.total(), 4) for name, count in sorted(counts.items())}
+        for route, counts in taken.items()
+    }
 
 
 def foreign(words: str) -> bool:
