@@ -189,7 +189,8 @@ def routed(stored: Schema) -> Schema:
     }
     properties["estimate"] = {
         "oneOf": [reference("Estimate"), NULL],
-        "description": "Null for a model without figures.",
+        "description": "Of a ladder what is expected of the whole."
+        " Null for a model without figures.",
     }
     properties["ladder"] = LADDER
     properties["candidates"] = {"type": "array", "items": reference("Candidate")}

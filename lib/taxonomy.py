@@ -22,6 +22,11 @@ ROUTES: Final[tuple[str, ...]] = tuple(
 )
 ROUTE_INDEX: Final[dict[str, int]] = {route: index for index, route in enumerate(ROUTES)}
 DIFFICULTIES: Final[tuple[str, str, str]] = ("low", "medium", "high")
+# Where a name is more than its words.
+LABELS: Final[dict[str, str]] = {
+    "planning_design": "Planning and design",
+    "multi_step_execution": "Multi-step execution",
+}
 
 
 def split_route(route: str) -> tuple[str, str]:
@@ -32,4 +37,4 @@ def split_route(route: str) -> tuple[str, str]:
 
 def label(name: str) -> str:
     """Return a taxonomy name as people read it: ``bug_fixing`` becomes ``Bug fixing``."""
-    return name.replace("_", " ").capitalize()
+    return LABELS.get(name) or name.replace("_", " ").capitalize()

@@ -31,7 +31,7 @@ LEAST_SESSIONS: Final = 3
 CALL_RELIABILITY: Final = 0.9
 # How sure a task's success can be at most, and at least.
 CERTAINTY: Final = 0.95
-# When what is kept of a team is forgotten: long after every score has faded.
+# When what is kept of a team or a model is forgotten: long after its scores have faded.
 TTL_SECONDS: Final = 2 * 3600
 
 
@@ -142,8 +142,14 @@ def with_signals(data: bytes | None, signals: Iterable[Signal]) -> bytes | None:
     gauges = decode(data)
     for signal in sorted(signals, key=lambda one: one.at_ms):
         gauges.setdefault(signal.model, {}).setdefault(signal.kind, Gauge()).take(signal)
+    times = [gauge.at_ms for kinds in gauges.values() for gauge in kinds.values()]
+    oldest = max(times, default=0) - 1000 * TTL_SECONDS
     left = {
-        model: {kind: gauge for kind, gauge in kinds.items() if gauge.score > 0}
+        model: {
+            kind: gauge
+            for kind, gauge in kinds.items()
+            if gauge.score > 0 and gauge.at_ms >= oldest
+        }
         for model, kinds in gauges.items()
     }
     kept = {model: kinds for model, kinds in left.items() if kinds}

@@ -35,8 +35,8 @@ def with_outcomes(
 ) -> bytes | None:
     """Return what to keep after outcomes were reported, None when no failure is left.
 
-    An accepted decision settles the failures of the same task type that came before it. Of too many
-    failures the newest are kept.
+    An accepted decision settles the failures of the same task type that came before it, and those
+    of an unknown one. Of too many failures the newest are kept.
     """
     together = sorted([*decode(data), *failed], key=lambda one: one.decided_at_ms)
     latest = {(one.model, one.task_type): one for one in together}
@@ -45,7 +45,7 @@ def with_outcomes(
         one
         for one in latest.values()
         if not any(
-            done.task_type == one.task_type and done.decided_at_ms >= one.decided_at_ms
+            one.task_type in ("", done.task_type) and done.decided_at_ms >= one.decided_at_ms
             for done in settled
         )
     ]

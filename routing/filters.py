@@ -59,7 +59,10 @@ def read_times(params: Mapping[str, str], now: datetime) -> tuple[datetime | Non
     """Return the first moment and the moment after the last; None where there is no bound."""
     if not params.get("range"):
         wanted = "a day such as 2026-03-01, or a moment such as 2026-03-01T12:00:00Z"
-        return parsed(params, "from", moment, wanted), parsed(params, "to", end_of, wanted)
+        start, end = parsed(params, "from", moment, wanted), parsed(params, "to", end_of, wanted)
+        if start and end and end <= start:
+            raise not_allowed("to", "after from")
+        return start, end
     if params.get("from") or params.get("to"):
         raise not_allowed("range", "left out where from or to is given")
     length = parsed(params, "range", LENGTHS.__getitem__, f"one of {', '.join(LENGTHS)}")

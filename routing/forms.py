@@ -32,10 +32,15 @@ MODE_HELP = {
     Mode.BEST_ACCURACY: "The most accurate model; between equals, the cheaper one.",
 }
 NOT_A_SHARE = "Enter a number between 0 and 1, such as 0.95."
-NOT_DOLLARS = "Enter an amount in dollars, such as 0.50, or leave it empty for no ceiling."
+NOT_DOLLARS = "Enter an amount in dollars, such as 0.50, or leave it empty."
 LOST_TRACK = "The form lost track of the version it began from. Look through it, then save again."
-UNKNOWN = "%s is not in the catalogue. Correct it, or use a pattern such as anthropic/*."
+UNKNOWN = "%s is not in the catalogue. Models are written as provider/name."
+UNKNOWN_IN_LIST = "%s is not in the catalogue. Correct it, or use a pattern such as anthropic/*."
+# The settings that take patterns beside models.
+MODEL_LISTS = ("allowed_models", "denied_models")
 BALANCED_SHOWN = 3
+# Entered in dollars, kept in micro-USD.
+AMOUNTS = ("success_price", "price_ceiling")
 MICRO = Decimal(1_000_000)
 
 
@@ -51,6 +56,23 @@ class ShareField(forms.FloatField):
             ),
             error_messages=dict.fromkeys(
                 ["required", "invalid", "min_value", "max_value"], NOT_A_SHARE
+            ),
+            **kwargs,
+        )
+
+
+class DollarsField(forms.DecimalField):
+    """An amount in dollars that may be left empty."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            required=False,
+            min_value=0,
+            max_value=10**9,
+            decimal_places=6,
+            widget=forms.NumberInput(attrs={"min": 0, "step": "any", "inputmode": "decimal"}),
+            error_messages=dict.fromkeys(
+                ["invalid", "min_value", "max_value", "max_decimal_places"], NOT_DOLLARS
             ),
             **kwargs,
         )
@@ -121,16 +143,13 @@ class PolicyForm(forms.Form):
         label="Confidence threshold",
         help_text="Requests classified with less confidence than this go to Balanced.",
     )
-    price_ceiling = forms.DecimalField(
+    success_price = DollarsField(
+        label="Price of one more solved task, $",
+        help_text="What one more solved task may cost, up to the bar. A model just below it is"
+        " taken where clearing it costs more. Empty: the bar is strict.",
+    )
+    price_ceiling = DollarsField(
         label="Price ceiling, $ per task",
-        required=False,
-        min_value=0,
-        max_value=10**9,
-        decimal_places=6,
-        widget=forms.NumberInput(attrs={"min": 0, "step": "any", "inputmode": "decimal"}),
-        error_messages=dict.fromkeys(
-            ["invalid", "min_value", "max_value", "max_decimal_places"], NOT_DOLLARS
-        ),
         help_text="No model that is expected to cost more than this on the task at hand. Empty: no"
         " ceiling.",
     )
@@ -170,7 +189,8 @@ class PolicyForm(forms.Form):
         team = owner.team if isinstance(owner, Project) else owner
         self.team_id: int = team.pk
         initial = settings_of(current.policy) | {"based_on": current.tag}
-        initial["price_ceiling"] = dollars(initial.pop("price_ceiling_micro_usd"))
+        for name in AMOUNTS:
+            initial[name] = dollars(initial.pop(f"{name}_micro_usd"))
         super().__init__(data, initial=initial)
         self.models = selectable_models(self.team_id, current.policy, current.team)
         if isinstance(owner, Project):
@@ -185,8 +205,9 @@ class PolicyForm(forms.Form):
         if self.errors.keys() - {"based_on", "note"}:
             return data
         data["accuracy_floor"] = data["accuracy_floor"] or 0.0
-        ceiling = data["price_ceiling"]
-        data["price_ceiling_micro_usd"] = None if ceiling is None else int(ceiling * MICRO)
+        for name in AMOUNTS:
+            amount = data[name]
+            data[f"{name}_micro_usd"] = None if amount is None else int(amount * MICRO)
         try:
             draft = draft_policy(self.owner, data)
         except ValidationError as error:
@@ -194,13 +215,16 @@ class PolicyForm(forms.Form):
                 self.add_error(name if name in self.fields else None, messages)
             return data
         named = named_by(settings_of(draft))
-        for model in unknown_models(self.team_id, named, self.current.policy, self.current.team):
-            self.add_error(self.where(model), UNKNOWN % model)
+        unknown = unknown_models(self.team_id, named, self.current.policy, self.current.team)
+        # Found before any error is added, which takes the field out of the cleaned data.
+        for where, model in [(self.where(model), model) for model in unknown]:
+            text = UNKNOWN_IN_LIST if where in MODEL_LISTS else UNKNOWN
+            self.add_error(where, text % model)
         return data
 
     def where(self, model: str) -> str:
         """Return the field that names a model."""
-        for name in ("allowed_models", "denied_models", "balanced_models"):
+        for name in (*MODEL_LISTS, "balanced_models"):
             if model in self.cleaned_data[name]:
                 return name
         if model == self.cleaned_data["baseline_model"]:
@@ -224,7 +248,7 @@ class PolicyForm(forms.Form):
 
     def model_lists(self) -> list[dict[str, Any]]:
         """Return the two lists of models as they are drawn: chosen ones first, then the rest."""
-        return [self.model_list(name) for name in ("allowed_models", "denied_models")]
+        return [self.model_list(name) for name in MODEL_LISTS]
 
     def model_list(self, name: str) -> dict[str, Any]:
         """Return one list: providers as patterns, models, and an input for everything else."""
@@ -265,6 +289,10 @@ class PolicyForm(forms.Form):
             }
             for task_type in TASK_TYPES
         ]
+
+    def faulty_fields(self) -> list[forms.BoundField]:
+        """Return the visible fields that have to be mended, in the order of the page."""
+        return [field for field in self.visible_fields() if field.errors]
 
     def has_overrides(self) -> bool:
         """Tell whether any route is overridden, so that the inputs are shown unfolded."""

@@ -1,12 +1,13 @@
 """Policies and decisions."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from lib.ids import new_id
+from routing.engine.inputs import SUCCESS_PRICE_MICRO_USD
 from teams.models import Project, Team
 
 
@@ -61,11 +62,17 @@ class Policy(models.Model):
     quality_bar = fraction(default=0.95)
     evidence = fraction(default=0.5)
     accuracy_floor = fraction(default=0.0)
-    confidence_threshold = fraction(default=0.5)
+    confidence_threshold = fraction(default=0.8)
     allowed_models = models.JSONField(default=list, blank=True)
     denied_models = models.JSONField(default=list, blank=True)
     balanced_models = models.JSONField(
         default=list, blank=True, help_text="In order of preference."
+    )
+    success_price_micro_usd = models.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        default=SUCCESS_PRICE_MICRO_USD,
+        help_text="What one more solved task may cost, up to the bar. Empty: the bar is strict.",
     )
     price_ceiling_micro_usd = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Highest expected cost of a task."
@@ -98,6 +105,7 @@ class Policy(models.Model):
 class Decision(models.Model):
     """One answer of the router, with the evidence it stood on.
 
+    `accuracy` and `cost_micro_usd` are what was expected, of a ladder of all its models together.
     `evidence` holds the route and difficulty probabilities and every candidate with its figures and
     verdict. No text of the request is kept.
     """
@@ -128,6 +136,8 @@ class Decision(models.Model):
     switched = models.BooleanField(default=False)
     switch_reason = models.CharField(max_length=300, blank=True)
     evidence = models.JSONField(default=dict)
+    # Part of the evidence; where a query annotates it.
+    ladder: dict[str, Any] | None
 
     class Meta:
         indexes: ClassVar = [
@@ -143,6 +153,16 @@ class Decision(models.Model):
     def route(self) -> str:
         """``task_type/subtask_type``, or empty when the request was not classified."""
         return f"{self.task_type}/{self.subtask_type}" if self.task_type else ""
+
+    @property
+    def expected_of(self) -> dict[str, float]:
+        """The success that was expected of each model that the decision named, once it is reached.
+
+        Only of decisions that `routing.queries.decisions` found by their ids.
+        """
+        if self.ladder:
+            return {rung["model"]: rung["success"] for rung in self.ladder["rungs"]}
+        return {} if self.accuracy is None else {self.model: self.accuracy}
 
 
 class TaskOutcome(models.Model):

@@ -17,7 +17,7 @@ from routing.queries.decisions import find_decisions
 from teams.queries import KeyHolder
 from usage import queries
 from usage.models import Status, UsageEvent
-from usage.pricing import PriceTier, Tokens, cost_micro_usd
+from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs
 from usage.reports import Fault, Report
 
 ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
@@ -62,10 +62,11 @@ def do_record_usage(
             decision = decisions.get(item.decision_id or "")
             events.append(event_of(item, holder, decision, prices.get(item.model, []), now))
             results.append(Result(index, item.event_id, ACCEPTED))
+    # Together: events that are kept without their outcomes would be duplicates when sent again.
     with transaction.atomic():
         # A batch sent twice at the same moment must not fail either.
         UsageEvent.objects.bulk_create(events, ignore_conflicts=True)
-    do_record_outcomes(outcomes_in(events, decisions), holder=holder, now=now)
+        do_record_outcomes(outcomes_in(events, decisions), holder=holder, now=now)
     do_watch([signal_of(event) for event in events if tells(event)], team_id=holder.team_id)
     return results
 
@@ -134,6 +135,7 @@ def unknown_reference(
             f"events.{index}.decision_id: this project has no decision '{report.decision_id}'."
             " Send the id that POST /api/v1/route returned, or leave it out.",
             f"events.{index}.decision_id",
+            status=404,
         )
     return None
 
@@ -154,6 +156,7 @@ def event_of(
         output=report.output_tokens or 0,
     )
     cost = cost_micro_usd(tokens, tiers, occurred_at.date())
+    reported_cost = report.reported_cost_micro_usd
     return UsageEvent(
         project_id=holder.project_id,
         event_id=report.event_id,
@@ -172,16 +175,20 @@ def event_of(
         cache_read_tokens=tokens.cache_read,
         cache_write_tokens=tokens.cache_write,
         output_tokens=tokens.output,
+        reasoning_tokens=report.reasoning_tokens or 0,
         latency_ms=report.latency_ms,
         cost_micro_usd=cost,
-        reported_cost_micro_usd=report.reported_cost_micro_usd,
+        reported_cost_micro_usd=reported_cost,
+        cost_differs=differs(cost, reported_cost),
         baseline_cost_micro_usd=baseline_cost(cost, report.model, decision),
     )
 
 
 def baseline_cost(cost: int | None, model: str, decision: Decision | None) -> int | None:
     """Return what the baseline model would have cost for a call, in micro-USD; see `UsageEvent`."""
-    if cost is None or decision is None or decision.model != model or not decision.cost_micro_usd:
+    if cost is None or decision is None or not decision.cost_micro_usd:
+        return None
+    if model != decision.model and model not in decision.expected_of:
         return None
     if decision.baseline_cost_micro_usd is None:
         return None

@@ -12,7 +12,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
 
     list_display = ["event_id", "project", "occurred_at", "model", "status", "cost_micro_usd"]
     list_select_related = ["project"]
-    list_filter = ["status", "outcome"]
+    list_filter = ["status", "outcome", "cost_differs"]
     search_fields = ["event_id", "decision_id", "session_id", "project__slug"]
     # Counting a table of millions on every page would outlast the operator's patience.
     show_full_result_count = False

@@ -12,7 +12,9 @@ from rest_framework.views import APIView
 
 from lib.errors import ApiError
 from lib.paging import page_of, read_limit
+from lib.ranges import LENGTHS
 from routing.api.policy import DraftSerializer, check_models, read_draft
+from routing.filters import read_flag, read_times
 from routing.queries.live import as_rules
 from routing.queries.policies import in_force
 from teams.keys import Scope
@@ -21,7 +23,8 @@ from teams.queries import KeyHolder
 from usage import queries, serializers
 from usage.actions import ACCEPTED, DUPLICATE, REJECTED, Result, do_record_usage
 from usage.filters import ALLOWED, DEFAULTS, read_filter
-from usage.parsers import BoundedJsonParser
+from usage.pricing import TOLERATED_PERCENT
+from usage.ranges import MAX_LENGTH
 from usage.reports import MAX_EVENTS, read_report
 
 FILTERS = [
@@ -34,10 +37,33 @@ FILTERS = [
         "metric": "By which figure the largest groups are chosen for a series of their own.",
         "bucket": "The width of a point; `hour` is offered up to 30 days.",
     }.items()
+] + [
+    OpenApiParameter(name, description=description)
+    for name, description in {
+        "from": "Instead of `range`: from this day or moment on, ISO 8601. Without a zone it is"
+        " UTC.",
+        "to": "Until the end of this day, or before this moment; now if left out. At most"
+        f" {MAX_LENGTH.days} days after `from`.",
+    }.items()
 ]
 PAGING = [
     OpenApiParameter("cursor", description="The `next_cursor` of the page before."),
     OpenApiParameter("limit", int, description="How many rows, 1 to 200.", default=50),
+]
+EVENT_FILTERS = [
+    OpenApiParameter(name, description=description)
+    for name, description in {
+        "range": f"Only events of this long until now: {', '.join(LENGTHS)}.",
+        "from": "Only events from this day or moment on, ISO 8601. Without a zone it is UTC.",
+        "to": "Only events until the end of this day, or before this moment.",
+    }.items()
+] + [
+    OpenApiParameter(
+        "cost_differs",
+        bool,
+        description="Only events whose reported and computed cost are more than"
+        f" {TOLERATED_PERCENT}% apart, or only others.",
+    )
 ]
 EVENT_LIST = inline_serializer(
     "UsageEventList",
@@ -52,7 +78,6 @@ class UsageView(APIView):
     """Report usage, and read it added up."""
 
     required_scopes: ClassVar = {"POST": Scope.USAGE_WRITE, "GET": Scope.USAGE_READ}
-    parser_classes = [BoundedJsonParser]
 
     @extend_schema(
         operation_id="report_usage",
@@ -99,14 +124,16 @@ class UsageEventsView(APIView):
 
     @extend_schema(
         operation_id="list_usage_events",
-        parameters=PAGING,
+        parameters=[*EVENT_FILTERS, *PAGING],
         responses={200: EVENT_LIST},
     )
     def get(self, request: Request) -> Response:
         """List reported model calls, newest first."""
         holder = cast(KeyHolder, request.auth)
+        start, end = read_times(request.query_params, timezone.now())
+        differs = read_flag(request.query_params, "cost_differs")
         events, next_cursor = page_of(
-            queries.events_of(holder.project_id),
+            queries.events_of(holder.project_id, start, end, differs),
             cursor=request.query_params.get("cursor", ""),
             limit=read_limit(request.query_params.get("limit", "")),
             id_field="event_id",
@@ -149,7 +176,12 @@ def events_in(body: Any) -> list[Any]:
 
 
 def all_rejected(results: list[Result], receipt: Any) -> ApiError:
-    """Return the 422 of a batch without a single sound event."""
-    first = next(result.fault for result in results if result.fault)
+    """Return the error of a batch without a single sound event.
+
+    It has the status that all events have in common, else 422.
+    """
+    faults = [result.fault for result in results if result.fault]
+    first, statuses = faults[0], {fault.status for fault in faults}
+    status = first.status if len(statuses) == 1 else 422
     more = f" All {len(results)} events were rejected, see details." if len(results) > 1 else ""
-    return ApiError(422, first.code, first.message + more, param=first.param, details=receipt)
+    return ApiError(status, first.code, first.message + more, param=first.param, details=receipt)

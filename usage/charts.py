@@ -12,7 +12,7 @@ from usage.queries import MAX_SERIES, OTHER, Figures, Series
 from usage.ranges import BUCKETS, Window
 from usage.weighting import Standing
 
-TITLES = {"cost": "Cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
+TITLES = {"cost": "Estimated cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
 TICK_FORMATS = {"hour": "%b %-d<br>%H:%M", "day": "%b %-d"}
 DATE_FORMATS = {"hour": "%a %b %-d, %H:%M", "day": "%a %b %-d"}
 
@@ -52,7 +52,8 @@ def usage_figure(
     `labels` says the names of the series as people read them; a bar of a series in `links` opens
     that address. The table under the chart is its legend.
     """
-    width_ms = BUCKETS[window.bucket].total_seconds() * 1000
+    width = BUCKETS[window.bucket]
+    width_ms = width.total_seconds() * 1000
     starts = [f"{start:%Y-%m-%d %H:%M}" for start in window.bucket_starts]
     bars = [
         go.Bar(
@@ -76,7 +77,7 @@ def usage_figure(
         showlegend=False,
         xaxis={
             "type": "date",
-            "range": [starts[0], f"{window.end:%Y-%m-%d %H:%M}"],
+            "range": [starts[0], f"{window.bucket_starts[-1] + width:%Y-%m-%d %H:%M}"],
             "showgrid": False,
             "nticks": 8,
             "tickformat": TICK_FORMATS[window.bucket],

@@ -20,11 +20,13 @@ from routing.actions.recording import do_find_decision
 from routing.counterfactual import Counterfactual, Span
 from routing.engine.explain import REASONS
 from routing.filters import FILTERS, read_decision_filter, read_flag, read_order
-from routing.models import Decision, Mode, Outcome
+from routing.models import Decision, Mode, Outcome, Policy
 from routing.queries.decisions import decisions_of, neighbours
 from routing.queries.outcomes import outcomes_of
+from routing.queries.policies import in_force
 from routing.queries.rerun import Rerun, policy_of, proven, rerun
 from teams.access import Access, project_page
+from teams.models import Project
 from usage import queries
 from usage.charts import probability_figure
 from usage.models import UsageEvent
@@ -163,6 +165,7 @@ def decision(request: HttpRequest, access: Access, decision_id: str) -> HttpResp
         "decision": found,
         "runner_up": evidence.get("runner_up"),
         "policy": policy,
+        "policy_link": policy_link(access.project, policy),
         "table_link": table_link(found, access.project.team_id),
         "classification": classification,
         "routes": routes,
@@ -194,6 +197,23 @@ def reported_outcomes(found: Decision, events: Sequence[UsageEvent]) -> list[tup
     told = outcomes_of(found.project_id, {found.public_id})
     outcomes |= {model: outcome for (_, model), outcome in told.items()}
     return [(Outcome(outcome).label, model) for model, outcome in outcomes.items()]
+
+
+def policy_link(project: Project, policy: Policy | None) -> str:
+    """Return where a decision's policy can be looked at; empty for one that is not known any more.
+
+    That is its page while it is in force, else what differs in the newest version.
+    """
+    if policy is None:
+        return ""
+    current = in_force(project.pk)
+    if policy.public_id == current.policy.public_id:
+        return reverse("policy", args=[project.slug])
+    if policy.project_id is not None:
+        return reverse("compare_policies", args=[project.slug, policy.number, current.number])
+    if policy.public_id == current.team.public_id:
+        return reverse("team_policy", args=[project.slug])
+    return reverse("compare_team_policies", args=[project.slug, policy.number, current.team.number])
 
 
 def table_link(found: Decision, team_id: int) -> str:

@@ -20,11 +20,14 @@ class Status(models.TextChoices):
 class UsageEvent(models.Model):
     """One model call. `event_id` is the client's own and makes reporting it twice harmless.
 
-    `cost_micro_usd` is computed from tokens and the price valid at the time; what the client says
-    it paid is kept beside it. `baseline_cost_micro_usd` estimates what the policy's baseline model
-    would have cost for the same call: the cost, times the ratio of the two models' expected costs
-    in the decision. It is missing where another model was used than the decision named.
-    `input_tokens` excludes cached tokens, which are counted on their own.
+    `cost_micro_usd` is an estimate, computed from tokens and the list price valid at the time; what
+    the client says it paid is kept beside it, and `cost_differs` tells when the two are too far
+    apart (see `usage.pricing.differs`). `baseline_cost_micro_usd` estimates what the policy's
+    baseline model would have cost for the same call: the cost, times the ratio of that model's
+    expected cost to the decision's. It is missing where a model was used that the decision did not
+    name.
+    `input_tokens` excludes cached tokens, which are counted on their own; `output_tokens` includes
+    the `reasoning_tokens`.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="usage_events")
@@ -44,9 +47,11 @@ class UsageEvent(models.Model):
     cache_read_tokens = models.BigIntegerField(default=0)
     cache_write_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
     latency_ms = models.BigIntegerField(null=True)
     cost_micro_usd = models.BigIntegerField(null=True)
     reported_cost_micro_usd = models.BigIntegerField(null=True)
+    cost_differs = models.BooleanField(default=False)
     baseline_cost_micro_usd = models.BigIntegerField(null=True)
 
     class Meta:
@@ -56,6 +61,11 @@ class UsageEvent(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["project", "-occurred_at", "-id"]),
             models.Index(fields=["project", "decision_id"]),
+            models.Index(
+                fields=["project", "-occurred_at", "-id"],
+                condition=models.Q(cost_differs=True),
+                name="usage_cost_differs_idx",
+            ),
         ]
         ordering: ClassVar = ["-occurred_at", "-id"]
 

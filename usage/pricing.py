@@ -6,11 +6,16 @@ from datetime import date
 from fractions import Fraction
 
 PER = 1_000_000
+# How far a reported cost may be from the computed one, in percent of the latter.
+TOLERATED_PERCENT = 5
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """How many tokens a call used. `input` excludes the cached ones."""
+    """How many tokens a call used.
+
+    `input` excludes the cached ones. `output` includes reasoning, which costs the same.
+    """
 
     input: int = 0
     cache_read: int = 0
@@ -69,3 +74,14 @@ def cost_micro_usd(tokens: Tokens, tiers: Iterable[PriceTier], day: date) -> int
         + tokens.output * tier.output
     )
     return round(Fraction(total, PER))
+
+
+def differs(computed: int | None, reported: int | None) -> bool:
+    """Tell whether a reported cost is more than `TOLERATED_PERCENT` off the computed one.
+
+    Both are in micro-USD. One micro-USD is rounding, and an unknown cost differs from nothing.
+    """
+    if computed is None or reported is None:
+        return False
+    gap = abs(reported - computed)
+    return gap > 1 and gap * 100 > computed * TOLERATED_PERCENT

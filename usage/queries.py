@@ -192,9 +192,16 @@ def totals(project_id: int, window: Window) -> Totals:
     )
 
 
-def events_of(project_id: int) -> QuerySet[UsageEvent]:
-    """Return a project's events, newest first."""
-    return UsageEvent.objects.filter(project_id=project_id)
+def events_of(
+    project_id: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    cost_differs: bool | None = None,
+) -> QuerySet[UsageEvent]:
+    """Return a project's events from `start` until before `end`, newest first."""
+    bounds = {"occurred_at__gte": start, "occurred_at__lt": end, "cost_differs": cost_differs}
+    wanted = {name: value for name, value in bounds.items() if value is not None}
+    return UsageEvent.objects.filter(project_id=project_id, **wanted)
 
 
 def events_of_decision(decision: Decision) -> QuerySet[UsageEvent]:
@@ -297,4 +304,8 @@ def past_asks(decisions: QuerySet[Decision]) -> list[replay.Ask]:
         "evidence__classification",
         "evidence__request",
     )[:MAX_REPLAYED]
-    return [replay.recorded_ask(*row) for row in reversed(rows) if row[4]]
+    asks = [
+        replay.recorded_ask(name, session_id, at, {"classification": reading, "request": asked})
+        for name, session_id, at, reading, asked in reversed(rows)
+    ]
+    return [ask for ask in asks if ask is not None]

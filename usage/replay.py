@@ -19,6 +19,7 @@ from routing.engine.classification import Classification
 from routing.engine.decide import decide
 from routing.engine.inputs import Request, Rules, Session
 from routing.engine.outcome import Choice
+from routing.recorded import classification_of, request_of
 
 MAX_EXAMPLES = 3
 
@@ -124,17 +125,11 @@ def answers(asks: Iterable[Ask], rules: Rules, table: Table | None) -> list[Answ
 
 def as_answer(choice: Choice) -> Answer:
     """Return a choice with what is expected of it; of a ladder what is expected of the whole."""
-    chosen, baseline = choice.chosen, choice.baseline_cost_micro_usd
-    if chosen is None:
+    expected, baseline = choice.estimate, choice.baseline_cost_micro_usd
+    if expected is None:
         return Answer(choice.model, baseline_cost_micro_usd=baseline)
-    accuracy = Interval(chosen.accuracy, chosen.low, chosen.high)
-    if choice.ladder is None:
-        return Answer(choice.model, accuracy, chosen.cost_micro_usd, baseline)
-    more = choice.ladder.success - chosen.accuracy
-    whole = Interval(
-        choice.ladder.success, min(chosen.low + more, 1.0), min(chosen.high + more, 1.0)
-    )
-    return Answer(choice.model, whole, choice.ladder.cost_micro_usd, baseline)
+    accuracy = Interval(expected.accuracy, expected.low, expected.high)
+    return Answer(choice.model, accuracy, expected.cost_micro_usd, baseline)
 
 
 def outcome(asks: Sequence[Ask], found: Sequence[Answer]) -> Outcome:
@@ -198,38 +193,19 @@ def mean_change(group: Sequence[tuple[Ask, Answer, Answer]]) -> float | None:
 
 
 def recorded_ask(
-    name: str, session_id: str, at: datetime, reading: Any, asked: Mapping[str, Any]
-) -> Ask:
-    """Return a recorded request; `reading` and `asked` are parts of the decision's evidence."""
+    name: str, session_id: str, at: datetime, evidence: Mapping[str, Any]
+) -> Ask | None:
+    """Return a recorded request; None where its evidence does not tell what it asked of a model."""
+    request = request_of(evidence)
+    if request is None:
+        return None
     return Ask(
         name=name,
-        request=Request(
-            context_tokens=asked["context_tokens"],
-            modalities=frozenset(asked["modalities"]),
-            needs_tools=asked["tools"],
-            in_tool_loop=asked["in_tool_loop"],
-            verifiable=asked.get("verifiable", False),
-        ),
-        reading=as_classification(reading) if reading else None,
+        request=request,
+        reading=classification_of(evidence),
         session_id=session_id,
         at_ms=int(at.timestamp() * 1000),
     )
-
-
-def as_classification(reading: Mapping[str, Any]) -> Classification:
-    """Return a recorded reading; its shares were rounded, so they are made to sum to one again."""
-    return Classification(
-        shares(reading["routes"], ROUTES),
-        shares(reading["difficulties"], DIFFICULTIES),
-        reading["source"],
-    )
-
-
-def shares(recorded: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:
-    """Return shares in the order of the names."""
-    found = [recorded.get(name, 0.0) for name in names]
-    total = sum(found) or 1.0
-    return tuple(share / total for share in found)
 
 
 def benchmark_asks(table: Table) -> list[Ask]:

@@ -38,6 +38,7 @@ MUST_BE = {
     "cache_read_tokens": COUNT,
     "cache_write_tokens": COUNT,
     "output_tokens": COUNT,
+    "reasoning_tokens": f"{COUNT}, at most output_tokens, which they are part of",
     "latency_ms": COUNT,
     "cost_usd": f"an amount of dollars from 0 to {MAX_COST_USD}, as a number or a text",
 }
@@ -57,6 +58,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     cache_read_tokens: Count | None = None
     cache_write_tokens: Count | None = None
     output_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
     latency_ms: Count | None = None
     cost_usd: int | float | str | None = None
 
@@ -77,11 +79,15 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 @dataclass(frozen=True)
 class Fault:
-    """Why an event was not taken, and which parameter to mend."""
+    """Why an event was not taken, and which parameter to mend.
+
+    `status` is the HTTP status that the event would have got by itself.
+    """
 
     code: str
     message: str
     param: str
+    status: int = 422
 
 
 def field_fault(index: int, field: str, detail: str = "") -> Fault:
@@ -109,6 +115,8 @@ def read_report(raw: Any, index: int, now: datetime) -> Report | Fault:
         _ = report.reported_cost_micro_usd
     except ValueError:
         return field_fault(index, "cost_usd")
+    if (report.reasoning_tokens or 0) > (report.output_tokens or 0):
+        return field_fault(index, "reasoning_tokens")
     if report.occurred_at is not None:
         if report.occurred_at > now + MAX_CLOCK_SKEW:
             return field_fault(

@@ -6,10 +6,13 @@ from rest_framework import serializers
 
 from routing.models import Outcome
 from usage.models import Status, UsageEvent
+from usage.pricing import TOLERATED_PERCENT
 from usage.queries import REPLAY_DAYS, Figures, Preview, Series, Totals
 from usage.ranges import Window
 from usage.replay import Outcome as PolicyOutcome
 from usage.reports import MAX_COUNT, MAX_EVENTS, MUST_BE
+
+ESTIMATE = "Computed from tokens and list prices: an estimate, not a bill."
 
 
 def count(name: str) -> serializers.IntegerField:
@@ -33,6 +36,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     cache_read_tokens = count("cache_read_tokens")
     cache_write_tokens = count("cache_write_tokens")
     output_tokens = count("output_tokens")
+    reasoning_tokens = count("reasoning_tokens")
     latency_ms = count("latency_ms")
     cost_usd = serializers.FloatField(
         min_value=0, required=False, allow_null=True, help_text="What you paid by your own account."
@@ -53,6 +57,9 @@ class FaultSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
     param = serializers.CharField()
+    status = serializers.IntegerField(
+        help_text="The HTTP status that the event would have got by itself."
+    )
 
 
 class ResultSerializer(serializers.Serializer[Any]):
@@ -94,17 +101,28 @@ class EventSerializer(serializers.ModelSerializer[UsageEvent]):
             "cache_read_tokens",
             "cache_write_tokens",
             "output_tokens",
+            "reasoning_tokens",
             "latency_ms",
             "cost_micro_usd",
             "reported_cost_micro_usd",
+            "cost_differs",
         ]
+        extra_kwargs: ClassVar = {
+            "cost_micro_usd": {"help_text": ESTIMATE},
+            "reported_cost_micro_usd": {"help_text": "What the client says it paid."},
+            "cost_differs": {
+                "help_text": f"Whether these two are more than {TOLERATED_PERCENT}% apart."
+            },
+        }
 
 
 class FiguresSerializer(serializers.Serializer[Figures]):
     """Sums over some events."""
 
     requests = serializers.IntegerField()
-    cost_micro_usd = serializers.IntegerField(help_text="Of the events that have a price.")
+    cost_micro_usd = serializers.IntegerField(
+        help_text=f"{ESTIMATE} Only events that have a price count."
+    )
     unpriced = serializers.IntegerField(help_text="Events without a price, so of unknown cost.")
     tokens = serializers.IntegerField(help_text="Tokens of every kind.")
     input_tokens = serializers.IntegerField()
@@ -150,7 +168,7 @@ class DecisionTotalsSerializer(serializers.Serializer[Totals]):
 class UsageSerializer(serializers.Serializer[Any]):
     """The answer to GET /usage."""
 
-    range = serializers.CharField(source="window.name")
+    range = serializers.CharField(source="window.name", help_text="`custom` with `from`.")
     group = serializers.CharField()
     bucket = serializers.CharField(source="window.bucket")
     start = serializers.DateTimeField(source="window.start")

@@ -1,6 +1,5 @@
 """Overview, usage, and decisions with what was reported for them."""
 
-import csv
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -18,10 +17,12 @@ from leaderboard.filters import one_of
 from leaderboard.queries import NO_ORIGIN, current_table
 from leaderboard.views import SORT_COLUMNS, line
 from lib import taxonomy
+from lib.csv_text import to_csv
 from lib.errors import ApiError
 from lib.ranges import LENGTHS
 from routing.forms import PolicyForm
 from routing.live_evidence import HALF_LIFE_DAYS, combine, lines
+from routing.models import Mode
 from routing.queries.decisions import decisions_of
 from routing.queries.live import as_rules
 from routing.queries.outcomes import failing_models, team_outcomes
@@ -32,7 +33,6 @@ from usage import queries
 from usage.charts import usage_figure, weighted_figure
 from usage.filters import UsageFilter, read_filter
 from usage.queries import GROUPS, METRICS, NONE, OTHER, Series
-from usage.ranges import BUCKETS_OF
 from usage.templatetags.figures import route_label
 from usage.weighting import Traffic, mix_of, standing_of, weigh
 
@@ -90,11 +90,12 @@ def usage(request: HttpRequest, access: Access) -> HttpResponse:
     context = {
         "access": access,
         "asked": asked,
+        "own": {name: None if asked.range else request.GET.get(name) for name in ("from", "to")},
         "problem": problem,
         "ranges": LENGTHS,
         "groups": GROUPS,
         "metrics": METRICS,
-        "buckets": BUCKETS_OF[asked.window.name],
+        "buckets": asked.window.offered,
         "totals": queries.totals(project_id, asked.window),
         "figure": usage_figure(series, asked.window, asked.metric, labels, links),
         "linked": bool(links),
@@ -128,19 +129,18 @@ def usage_csv(request: HttpRequest, access: Access) -> HttpResponse:
         return HttpResponse(f"{problem}\n", content_type="text/plain; charset=utf-8", status=400)
     series = queries.usage_over_time(access.project.pk, asked.window, asked.group, asked.metric)
     name = f"{access.project.slug}-usage-{asked.window.name}-by-{asked.group}.csv"
-    response = HttpResponse(
+    columns = list(queries.SUMS)
+    rows = [
+        [f"{start:%Y-%m-%dT%H:%M:%SZ}", one.name, *(getattr(figures, column) for column in columns)]
+        for start in asked.window.bucket_starts
+        for one in series
+        if (figures := one.buckets.get(start))
+    ]
+    return HttpResponse(
+        to_csv(["start", asked.group, *columns], rows),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-    columns = list(queries.SUMS)
-    table = csv.writer(response)
-    table.writerow(["start", asked.group, *columns])
-    for start in asked.window.bucket_starts:
-        for one in series:
-            if figures := one.buckets.get(start):
-                sums = [getattr(figures, column) for column in columns]
-                table.writerow([f"{start:%Y-%m-%dT%H:%M:%SZ}", one.name, *sums])
-    return response
 
 
 def ask(request: HttpRequest) -> tuple[UsageFilter, str]:
@@ -168,9 +168,15 @@ def decision_links(access: Access, asked: UsageFilter, series: Sequence[Series])
     address = reverse("decisions", args=[access.project.slug])
     names = [one.name for one in series if one.name not in (NONE, OTHER)]
     return {
-        name: f"{address}?{urlencode({'range': asked.window.name, asked.group: name})}"
-        for name in names
+        name: f"{address}?{urlencode({**time_params(asked), asked.group: name})}" for name in names
     }
+
+
+def time_params(asked: UsageFilter) -> dict[str, str]:
+    """Return the parameters of the list of decisions for the time that is asked for."""
+    if asked.range:
+        return {"range": asked.range}
+    return {"from": asked.window.start.isoformat(), "to": asked.window.end.isoformat()}
 
 
 @project_page()
@@ -271,7 +277,8 @@ def preview_page(request: HttpRequest, access: Access, owner: Owner) -> HttpResp
     form = PolicyForm(request.POST, owner=owner, current=current)
     if not form.is_valid():
         return show_faulty(request, access, owner, current, form)
-    rules = as_rules(form.draft(), current.team_mode)
+    team_mode = current.team_mode if owner == access.project else Mode.DEFAULT
+    rules = as_rules(form.draft(), team_mode)
     preview = queries.policy_preview(access.project, current, rules, timezone.now())
     context = {
         "preview": preview,

@@ -101,7 +101,7 @@ def policy_form(world: World) -> dict[str, Any]:
         "mode": "best_accuracy",
         "quality_bar": "0.9",
         "evidence": "0.5",
-        "confidence_threshold": "0.5",
+        "confidence_threshold": "0.8",
         "balanced_models": settings.BALANCED_MODEL,
         "baseline_model": settings.BASELINE_MODEL,
     }
@@ -407,8 +407,11 @@ def check_call(probe: Probe, kind: Call, *, is_single: bool) -> None:
             foreign = {405}
         elif is_single:
             foreign = {404}
-        else:
+        elif method in SAFE:
             foreign = {200, 422}
+        else:
+            # A body may name what belongs to others, which is as unknown as what is not there.
+            foreign = {200, 404, 422}
         probe.expect("another team's key", with_key(world.outsider_key), method, foreign, **sent)
 
 

@@ -22,7 +22,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 APPS = ("kilo_site", "usage", "routing", "leaderboard", "teams", "lib")
 CONSTANTS = {
     "TOLERANCE": staying.TOLERANCE,
-    "WORTH_LEAVING_MICRO_USD": staying.WORTH_LEAVING_MICRO_USD,
+    "WORTH_LEAVING": staying.WORTH_LEAVING,
+    "WORTH_KEEPING": staying.WORTH_KEEPING,
     "CHANGE": staying.CHANGE,
     "MISREAD": staying.MISREAD,
     "CACHE_LIFETIME_MS": staying.CACHE_LIFETIME_MS,
@@ -30,7 +31,6 @@ CONSTANTS = {
     "REMAINING_REQUESTS": staying.REMAINING_REQUESTS,
     "ASSUMED_CONTEXT": field.ASSUMED_CONTEXT,
     "FALLBACK_MODELS": decide.FALLBACK_MODELS,
-    "SUCCESS_PRICE_MICRO_USD": modes.SUCCESS_PRICE_MICRO_USD,
     "NEAR": modes.NEAR,
     "MAX_RUNGS": ladders.MAX_RUNGS,
     "EASE_SD": ladders.EASE_SD,
@@ -79,6 +79,8 @@ def test_routing_gives_the_defaults_of_a_policy() -> None:
     text = text_of("docs/routing.md")
     for name in ("quality_bar", "evidence", "confidence_threshold"):
         assert f"| {name.replace('_', ' ')} | {getattr(Policy(), name)} |" in text
+    price = (Policy().success_price_micro_usd or 0) // 1_000_000
+    assert f"| price of one more solved task | ${price} |" in text
 
 
 def test_operating_lists_every_variable_that_is_read() -> None:

@@ -2,14 +2,13 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
-from typing import IO, Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiRequest, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,12 +18,12 @@ from leaderboard.sources import ParsedRun, Rejection
 from leaderboard.sources.own import read_lines, read_submission
 from leaderboard.sources.reading import BadFile
 from lib.errors import ApiError
+from lib.parsers import BoundedParser
 from teams.actions import SystemActor
 from teams.keys import Scope
 from teams.models import Team
 from teams.queries import KeyHolder
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_SHOWN_REJECTIONS: Final = 1000
 NDJSON: Final = "application/x-ndjson"
 
@@ -101,44 +100,30 @@ class SubmissionReceiptSerializer(serializers.Serializer[Any]):
     rejections = RejectedRowSerializer(many=True)
 
 
-class BoundedParser(BaseParser):
-    """Hands on a body of at most `MAX_BODY_BYTES` as it is."""
+class RunsParser(BoundedParser):
+    """Reads submitted runs."""
 
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return what the body holds; a larger one is a 413."""
-        body = stream.read(MAX_BODY_BYTES + 1)
-        if len(body) > MAX_BODY_BYTES:
-            message = f"The body is larger than {MAX_BODY_BYTES} bytes. Send fewer runs at a time."
-            raise ApiError(413, "body_too_large", message)
-        return self.items(body)
-
-    def items(self, body: bytes) -> Items:
-        """Return the runs in a body."""
-        raise NotImplementedError
+    max_bytes: ClassVar = 8 * 1024 * 1024
+    advice: ClassVar = "Send fewer runs at a time."
 
 
-class JsonRuns(BoundedParser):
+class JsonRuns(RunsParser):
     """``{"runs": [...]}``."""
 
     media_type = "application/json"
 
-    def items(self, body: bytes) -> Items:
-        """See `BoundedParser.items`."""
+    def read(self, body: bytes) -> Items:
+        """See `BoundedParser.read`."""
         return read_submission(body)
 
 
-class LinesOfRuns(BoundedParser):
+class LinesOfRuns(RunsParser):
     """The file format."""
 
     media_type = NDJSON
 
-    def items(self, body: bytes) -> Items:
-        """See `BoundedParser.items`."""
+    def read(self, body: bytes) -> Items:
+        """See `BoundedParser.read`."""
         return read_lines(io.BytesIO(body), "body")
 
 

@@ -77,7 +77,7 @@ def list_fault(listed: Collection[str]) -> str:
     if len(listed) > MAX_LISTED:
         return f"Name at most {MAX_LISTED}. A pattern such as anthropic/* names many at once."
     for name in listed:
-        if not is_model(name) and not (len(name) <= 120 and PATTERN.fullmatch(name)):
+        if not is_model(name) and not is_pattern(name):
             return (
                 f"{name} is neither a model such as openai/gpt-5.4 nor a pattern such as"
                 " anthropic/*."
@@ -87,7 +87,12 @@ def list_fault(listed: Collection[str]) -> str:
 
 def is_model(name: str) -> bool:
     """Tell whether this can be a model's id: ``provider/name``."""
-    return len(name) <= 120 and NAME.fullmatch(name) is not None
+    return len(name) <= 120 and name.isprintable() and NAME.fullmatch(name) is not None
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether this can stand for any number of models: it has a ``*``."""
+    return len(name) <= 120 and name.isprintable() and PATTERN.fullmatch(name) is not None
 
 
 def contradictions(
@@ -196,7 +201,7 @@ def do_restore_policy(
         actor=actor,
         based_on=based_on,
         inherits=earlier.inherits,
-        note=note or f"Back to version {number}",
+        note=note or (f"Back to version {number}" if number else "Back to before version 1"),
         restores=number,
         **settings_of(earlier),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from lib.store import RedisStore, StoreUnavailable, get_store
 from routing.models import Decision
@@ -15,6 +15,8 @@ from routing.queries.decisions import find_decision
 
 log = structlog.get_logger()
 BATCH = 1000
+# What a database says of a row that it will never take.
+REFUSED = (DataError, IntegrityError)
 
 
 class DecisionEvent(msgspec.Struct):
@@ -123,7 +125,10 @@ def readable(store: RedisStore, events: Iterable[bytes]) -> list[DecisionEvent]:
 
 
 def write(events: list[DecisionEvent]) -> None:
-    """Insert decisions; those already there stay, those of a deleted project are dropped."""
+    """Insert decisions; those already there stay, those that cannot be kept are dropped.
+
+    A project may be deleted by now; and one decision must not hold up all that wait behind it.
+    """
     rows = [
         Decision(**{name: getattr(event, name) for name in event.__struct_fields__})
         for event in events
@@ -131,10 +136,10 @@ def write(events: list[DecisionEvent]) -> None:
     try:
         with transaction.atomic():
             Decision.objects.bulk_create(rows, ignore_conflicts=True)
-    except IntegrityError:
+    except REFUSED:
         for row in rows:
             try:
                 with transaction.atomic():
                     row.save(force_insert=True)
-            except IntegrityError as error:
+            except REFUSED as error:
                 log.error("decision_not_recorded", decision=row.public_id, error=str(error))

@@ -133,7 +133,7 @@ def signal_of(one: Reported) -> Signal:
         model=one.model,
         kind=failing.TASKS,
         succeeded=one.outcome == Outcome.ACCEPTED,
-        expected=UNKNOWN_ACCURACY if decision.accuracy is None else decision.accuracy,
+        expected=decision.expected_of.get(one.model, UNKNOWN_ACCURACY),
         origin=decision.session_id or decision.public_id,
         at_ms=milliseconds(one.at),
     )

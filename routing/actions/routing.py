@@ -221,7 +221,7 @@ def reading_of(believed: Classification, version: str) -> Reading:
 
 def as_event(routed: Routed, known: Situation, now_ms: int) -> DecisionEvent:
     """Return the decision as it is recorded."""
-    choice, chosen = routed.choice, routed.choice.chosen
+    choice, expected = routed.choice, routed.choice.estimate
     believed = choice.classification
     assert routed.decision_id is not None
     return DecisionEvent(
@@ -237,10 +237,10 @@ def as_event(routed: Routed, known: Situation, now_ms: int) -> DecisionEvent:
         subtask_type=believed.subtask_type if believed else "",
         difficulty=believed.difficulty if believed else "",
         confidence=round(believed.confidence, 4) if believed else None,
-        accuracy=round(chosen.accuracy, 4) if chosen else None,
-        accuracy_low=round(chosen.low, 4) if chosen else None,
-        accuracy_high=round(chosen.high, 4) if chosen else None,
-        cost_micro_usd=chosen.cost_micro_usd if chosen else None,
+        accuracy=expected.accuracy if expected else None,
+        accuracy_low=expected.low if expected else None,
+        accuracy_high=expected.high if expected else None,
+        cost_micro_usd=expected.cost_micro_usd if expected else None,
         baseline_cost_micro_usd=choice.baseline_cost_micro_usd,
         mode=choice.mode,
         policy_version=routed.policy_version,

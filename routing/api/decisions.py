@@ -21,6 +21,7 @@ from lib.errors import ApiError
 from lib.paging import page_of, read_limit
 from routing.actions.recording import do_find_decision
 from routing.actions.reporting import Reported, do_record_outcomes
+from routing.api.policy import PolicyChangeSerializer
 from routing.counterfactual import Counterfactual
 from routing.engine.outcome import Candidate
 from routing.filters import FILTERS, ORDERS, read_decision_filter, read_flag, read_order
@@ -57,7 +58,7 @@ class AccuracySerializer(serializers.Serializer[Decision]):
 
 
 class EstimateSerializer(serializers.Serializer[Decision]):
-    """What was expected of the chosen model."""
+    """What was expected of the chosen model, or of the ladder as a whole."""
 
     accuracy = serializers.SerializerMethodField()
     cost_micro_usd = serializers.IntegerField(allow_null=True)
@@ -168,14 +169,6 @@ class CandidateSerializer(serializers.Serializer[Candidate]):
     verdict = serializers.CharField()
 
 
-class SettingSerializer(serializers.Serializer[Any]):
-    """A setting that is not as it was."""
-
-    name = serializers.CharField()
-    before = serializers.JSONField()
-    after = serializers.JSONField()
-
-
 class RefusalSerializer(serializers.Serializer[Any]):
     """Why no model is left."""
 
@@ -204,7 +197,7 @@ class RerunSerializer(serializers.Serializer[Rerun]):
     table_version = serializers.CharField(allow_null=True)
     same_model = serializers.BooleanField()
     same_table = serializers.BooleanField()
-    changes = SettingSerializer(many=True, allow_null=True)
+    changes = PolicyChangeSerializer(many=True, allow_null=True)
 
 
 class StepSerializer(serializers.Serializer[Any]):
@@ -254,7 +247,12 @@ class DecisionDetailSerializer(DecisionSerializer):
 class OutcomeSerializer(serializers.Serializer[Any]):
     """What became of a decision's work, as the client saw it."""
 
-    outcome = serializers.ChoiceField(Outcome.choices)
+    outcome = serializers.ChoiceField(
+        Outcome.choices,
+        error_messages=dict.fromkeys(
+            ["invalid_choice", "required", "null"], f"Send one of {', '.join(Outcome.values)}."
+        ),
+    )
     model = serializers.CharField(
         required=False, help_text="The model that was used, if not the decision's."
     )

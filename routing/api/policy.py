@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from lib.errors import ApiError
 from lib.paging import page_of, read_limit
 from routing.actions.policies import StalePolicyError, do_save_policy, draft_policy
+from routing.engine.inputs import SUCCESS_PRICE_MICRO_USD
 from routing.models import Mode, Policy
 from routing.queries.policies import (
     SETTINGS,
@@ -32,6 +33,7 @@ from teams.queries import KeyHolder
 
 # What GET answers besides the settings: a body that was read may be sent back as it is.
 READ_ONLY = ("version", "number", "inherited", "author", "created_at", "team_default")
+TAKE_PATTERNS = ("allowed_models", "denied_models")
 
 
 def share(default: float) -> serializers.FloatField:
@@ -50,18 +52,30 @@ class SettingsSerializer(serializers.Serializer[Any]):
     """The settings of a policy. One that is left out takes its default."""
 
     mode = serializers.ChoiceField(
-        Mode.choices, default=Mode.DEFAULT, help_text="`default` stands for the team's mode."
+        Mode.choices,
+        default=Mode.DEFAULT,
+        help_text="`default` stands for the team's mode.",
+        error_messages={
+            "invalid_choice": f"'{{input}}' is no mode. Use one of {', '.join(Mode.values)}."
+        },
     )
     quality_bar = share(0.95)
     evidence = share(0.5)
     accuracy_floor = share(0.0)
-    confidence_threshold = share(0.5)
+    confidence_threshold = share(0.8)
     allowed_models = model_names("Models, or patterns such as `anthropic/*`. Empty means all.")
     denied_models = model_names("Models, or patterns such as `anthropic/*`.")
     balanced_models = serializers.ListField(
         child=serializers.CharField(max_length=120),
         required=False,
         help_text="In order: the first usable one takes what is unclear.",
+    )
+    success_price_micro_usd = serializers.IntegerField(
+        min_value=0,
+        max_value=10**15,
+        default=SUCCESS_PRICE_MICRO_USD,
+        allow_null=True,
+        help_text="What one more solved task may cost, up to the bar. Null: the bar is strict.",
     )
     price_ceiling_micro_usd = serializers.IntegerField(
         min_value=0, max_value=10**15, default=None, allow_null=True
@@ -87,9 +101,9 @@ class DraftSerializer(SettingsSerializer):
 
 
 class PolicyChangeSerializer(serializers.Serializer[Any]):
-    """A setting that has another value than in the version before."""
+    """A setting that has another value in a later version."""
 
-    setting = serializers.ChoiceField(list(SETTINGS))
+    setting = serializers.ChoiceField(list(SETTINGS), source="name")
     before = serializers.JSONField(allow_null=True)
     after = serializers.JSONField(allow_null=True)
 
@@ -263,13 +277,11 @@ def check_models(project: Project, fields: dict[str, Any]) -> Policy:
         raise invalid(error) from error
     named = named_by(settings_of(draft))
     for model in unknown_models(project.team_id, named, current.policy, current.team):
-        raise ApiError(
-            422,
-            "unknown_model",
-            f"Unknown model '{model}', see GET /api/v1/models. To name what is not there yet, use a"
-            " pattern with *.",
-            param=next(name for name in SETTINGS if names_model(fields.get(name), model)),
-        )
+        param = next(name for name in SETTINGS if names_model(fields.get(name), model))
+        text = f"Unknown model '{model}', see GET /api/v1/models."
+        if param in TAKE_PATTERNS:
+            text += " To name what is not there yet, use a pattern with *."
+        raise ApiError(422, "unknown_model", text, param=param)
     return draft
 
 
@@ -334,10 +346,7 @@ def version_body(version: PolicyVersion) -> dict[str, Any]:
         "note": policy.note,
         "created_at": moment(policy),
         **settings_of(policy),
-        "changes": [
-            {"setting": one.name, "before": one.before, "after": one.after}
-            for one in version.changes
-        ],
+        "changes": PolicyChangeSerializer(version.changes, many=True).data,
     }
 
 

@@ -127,7 +127,7 @@ def flag(request: HttpRequest, name: str) -> bool:
 
 def answer(routed: Routed) -> dict[str, Any]:
     """Return the decision as the API shows it."""
-    choice, chosen = routed.choice, routed.choice.chosen
+    choice, expected = routed.choice, routed.choice.estimate
     return {
         "id": routed.decision_id,
         "model": choice.model,
@@ -136,14 +136,14 @@ def answer(routed: Routed) -> dict[str, Any]:
         "reason": {"code": choice.reason_code, "text": choice.reason_text},
         "route": route_part(choice),
         "estimate": None
-        if chosen is None
+        if expected is None
         else {
             "accuracy": {
-                "mean": round(chosen.accuracy, 4),
-                "low": round(chosen.low, 4),
-                "high": round(chosen.high, 4),
+                "mean": expected.accuracy,
+                "low": expected.low,
+                "high": expected.high,
             },
-            "cost_micro_usd": chosen.cost_micro_usd,
+            "cost_micro_usd": expected.cost_micro_usd,
             "baseline_cost_micro_usd": choice.baseline_cost_micro_usd,
         },
         "ladder": choice.ladder,

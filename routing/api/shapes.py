@@ -1,7 +1,7 @@
 """The body of a route request: its shape, its limits, and errors that name the parameter."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,12 +38,14 @@ PART_MODALITY = {
 BYTES_PER_TOKEN = 4
 
 Name = Annotated[str, Meta(max_length=200)]
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+Difficulty = Literal["low", "medium", "high"]
 
 
 class Message(Struct):
     """One turn; fields that routing has no use for are ignored."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    role: Role
     content: str | list[dict[str, Any]] | None = None
 
 
@@ -52,7 +54,7 @@ class Task(Struct, forbid_unknown_fields=True):
 
     task_type: str
     subtask_type: str | None = None
-    difficulty: Literal["low", "medium", "high"] | None = None
+    difficulty: Difficulty | None = None
 
 
 class RouteBody(Struct):
@@ -70,7 +72,10 @@ class RouteBody(Struct):
 
 decoder = msgspec.json.Decoder(RouteBody)
 AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+# By the whole parameter without the places in lists, else by its first part.
 MENDS = {
+    "messages.role": f"Use one of {', '.join(get_args(Role))}.",
+    "task.difficulty": f"Use one of {', '.join(get_args(Difficulty))}, or leave it out.",
     "messages": "Send the conversation as [{'role': 'user', 'content': '...'}, ...], with at least"
     " one turn.",
     "mode": f"Use one of {', '.join(CLIENT_MODES)}, or leave it out.",
@@ -131,7 +136,8 @@ def named(message: str) -> ApiError:
     param = re.sub(r"\[(\d+)\]", r".\1", path).replace("[...]", "").lstrip(".")
     if missing:
         param = f"{param}.{missing[1]}".lstrip(".")
-    mend = MENDS.get(param.split(".")[0], "")
+    parts = [part for part in param.split(".") if not part.isdigit()]
+    mend = MENDS.get(".".join(parts)) or MENDS.get(parts[0] if parts else "", "")
     if not param:
         return wrong("body", f"{text}. Send one JSON object with 'messages'.")
     return wrong(param, f"{param}: {text[0].lower()}{text[1:]}. {mend}".rstrip())

@@ -51,8 +51,11 @@ _ADDED_BLOCKS: Final = (
     "context",
 )
 _ADDED_OPEN: Final = re.compile(
-    rf"<({'|'.join(_ADDED_BLOCKS)})(?:\s[^<>]{{0,400}})?>", re.IGNORECASE
+    rf"<({'|'.join(_ADDED_BLOCKS)})(?:\s[^<>]{{0,400}})?>", re.IGNORECASE | re.ASCII
 )
+_ADDED_CLOSE: Final = {
+    name: re.compile(f"</{name}>", re.IGNORECASE | re.ASCII) for name in _ADDED_BLOCKS
+}
 # Tags around the person's words: the tag goes, the words stay.
 _OWN_WORDS: Final = ("task", "user_message", "user_query", "feedback", "answer", "new_message")
 _OWN_TAG: Final = re.compile(rf"</?(?:{'|'.join(_OWN_WORDS)})>", re.IGNORECASE)
@@ -153,15 +156,15 @@ def _without_added_blocks(text: str) -> str:
     # A name once seen without a closing tag is not searched again, which keeps this linear.
     unclosed: set[str] = set()
     while opening := _ADDED_OPEN.search(text, position):
-        name = opening[1]
-        end = -1 if name in unclosed else text.find(f"</{name}>", opening.end())
-        if end < 0:
+        name = opening[1].lower()
+        closing = None if name in unclosed else _ADDED_CLOSE[name].search(text, opening.end())
+        if closing is None:
             unclosed.add(name)
             kept.append(text[position : opening.end()])
             position = opening.end()
             continue
         kept.append(text[position : opening.start()])
-        position = end + len(name) + 3
+        position = closing.end()
     kept.append(text[position:])
     return "".join(kept)
 

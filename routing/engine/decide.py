@@ -17,7 +17,6 @@ from routing.engine.escalation import (
     all_failing,
     escalate,
     failed_on,
-    measured,
     without_failing,
 )
 from routing.engine.explain import REFUSALS, about, sentence
@@ -25,7 +24,7 @@ from routing.engine.field import Field, field_of
 from routing.engine.figures import Figures, bar_of, weigh
 from routing.engine.inputs import Request, Rules, Session, on_route
 from routing.engine.ladders import best_ladder
-from routing.engine.modes import by_mode, standing_place, tie_floor
+from routing.engine.modes import by_mode, price_of_clearing, standing_place, tie_floor
 from routing.engine.outcome import Candidate, Choice, Ladder, Pick, Refusal, Rung, Steps
 from routing.engine.staying import Belief, believe, remember, switched, with_session
 
@@ -53,10 +52,14 @@ def decide(
     figures = without_failing(field, figures, reports.failing)
     failed = failed_on(reports.failures, belief.acting)
     if failed and figures.able:
-        figures, climbed = escalate(field, figures, rules, failed, session)
+        figures, climbed = escalate(
+            field, figures, rules, failed, session, verifiable=request.verifiable
+        )
         return as_choice(field, figures, rules, belief, session, climbed, now_ms, reports)
-    pick = fresh_pick(field, figures, rules, request, belief.acting)
-    pick = measured(field, figures, pick, reports.failing)
+    avoided = reports.failing.union(failed)
+    pick = fresh_pick(field, figures, rules, request, belief.acting, avoided)
+    if pick is None and avoided:
+        pick = fresh_pick(field, figures, rules, request, belief.acting)
     if session is not None and pick and pick.reason == "route_pinned" and not request.in_tool_loop:
         pick = switched(pick, session.model, f"The policy pins this kind of work to {pick.model}.")
     elif session is not None:
@@ -72,18 +75,22 @@ def fresh_pick(
     rules: Rules,
     request: Request,
     believed: Classification | None,
+    avoided: frozenset[str] = frozenset(),
 ) -> Pick | None:
-    """Choose as if there were no session; None when no model is left."""
+    """Choose as if there were no session; None when no model is left.
+
+    Of models without figures none is taken that is `avoided`; of others `figures` tells.
+    """
     if believed is None:
-        return balanced(field, figures, rules, "classifier_failed")
+        return balanced(field, figures, rules, "classifier_failed", avoided)
     if rules.pinned and believed.confidence >= rules.confidence_threshold:
-        pick = usable(field, figures, rules, rules.pinned, "route_pinned")
+        pick = usable(field, figures, rules, rules.pinned, "route_pinned", avoided)
         if pick is not None:
             return replace(pick, held="overruled")
     if figures.best < 0:
-        return balanced(field, figures, rules, "nothing_clears")
+        return balanced(field, figures, rules, "nothing_clears", avoided)
     if believed.confidence < rules.confidence_threshold:
-        return balanced(field, figures, rules, "low_confidence")
+        return balanced(field, figures, rules, "low_confidence", avoided)
     if figures.accuracy[figures.best] < rules.accuracy_floor:
         return Pick(field.ids[figures.best], figures.best, "below_floor")
     if request.verifiable:
@@ -98,14 +105,16 @@ def fresh_pick(
     return Pick(field.ids[place], place, reason)
 
 
-def balanced(field: Field, figures: Figures, rules: Rules, reason: str) -> Pick | None:
+def balanced(
+    field: Field, figures: Figures, rules: Rules, reason: str, avoided: frozenset[str]
+) -> Pick | None:
     """Return the fallback: the first usable Balanced model, or where none can be used, the most
     accurate able model.
 
     That is never below Balanced: when one is able, it is taken; when none is, nobody promised it.
     """
     for model in rules.balanced_models:
-        pick = usable(field, figures, rules, model, reason)
+        pick = usable(field, figures, rules, model, reason, avoided)
         if pick is not None:
             return pick
     if figures.best < 0:
@@ -113,12 +122,14 @@ def balanced(field: Field, figures: Figures, rules: Rules, reason: str) -> Pick 
     return Pick(field.ids[figures.best], figures.best, reason)
 
 
-def usable(field: Field, figures: Figures, rules: Rules, model: str, reason: str) -> Pick | None:
+def usable(
+    field: Field, figures: Figures, rules: Rules, model: str, reason: str, avoided: frozenset[str]
+) -> Pick | None:
     """Return the pick of a model that the policy names, None when it may not or cannot be used."""
     place = field.index.get(model)
     if place is None:
-        # Not measured, so nothing is known against it.
-        return Pick(model, None, reason) if rules.permits(model) else None
+        permitted = model not in avoided and rules.permits(model)
+        return Pick(model, None, reason) if permitted else None
     return None if figures.verdicts[place] else Pick(model, place, reason)
 
 
@@ -152,6 +163,7 @@ def without_table(
     if model is None:
         param, message = REFUSALS["denied"]
         return Refusal("denied", param, message)
+    moved = session is not None and session.model != model
     return Choice(
         model=model,
         fallback_models=(),
@@ -163,8 +175,8 @@ def without_table(
         best_accuracy=None,
         baseline_cost_micro_usd=None,
         sticky=False,
-        switched=session is not None and session.model != model,
-        switch_reason=None,
+        switched=moved,
+        switch_reason="No routing table is published." if moved else None,
         session=remember(model, belief, session, now_ms),
     )
 
@@ -184,6 +196,9 @@ def as_choice(
     best = figures.best if figures.best >= 0 else None
     baseline = field.index.get(rules.baseline_model)
     ladder = None if pick.steps is None else as_ladder(field, pick.steps)
+    clearing = None
+    if pick.reason == "bar_too_dear" and pick.place is not None:
+        clearing = price_of_clearing(figures, rules, pick.place)
     if pick.sticky:
         text = f"The session stays on {pick.model}. {pick.switch_reason}"
     elif pick.told:
@@ -197,6 +212,8 @@ def as_choice(
             confidence=believed.confidence if believed else 0.0,
             cost=None if pick.place is None else figures.cost[pick.place],
             ladder=ladder,
+            clearing=clearing,
+            pays=rules.success_price_micro_usd,
         )
     if all_failing(field, figures, reports.failing):
         text = f"{text} {ALL_FAILING}"

@@ -16,7 +16,7 @@ from routing.engine.classification import Classification
 from routing.engine.field import CELLS, Field
 from routing.engine.figures import Figures
 from routing.engine.inputs import Rules, Session
-from routing.engine.ladders import failing, quadrature
+from routing.engine.ladders import best_ladder, failing, quadrature
 from routing.engine.outcome import Pick
 
 
@@ -90,28 +90,22 @@ def all_failing(field: Field, figures: Figures, models: frozenset[str]) -> bool:
     )
 
 
-def measured(
-    field: Field, figures: Figures, pick: Pick | None, failing_now: frozenset[str]
-) -> Pick | None:
-    """Return the pick, or the most accurate able model where it is an unmeasured failing one."""
-    if pick is None or pick.place is not None or pick.model not in failing_now or figures.best < 0:
-        return pick
-    return struct_replace(pick, model=field.ids[figures.best], place=figures.best)
-
-
 def escalate(
     field: Field,
     figures: Figures,
     rules: Rules,
     failed: tuple[str, ...],
     session: Session | None,
+    *,
+    verifiable: bool,
 ) -> tuple[Figures, Pick]:
     """Go past the models that failed: return the figures without them, and who takes over.
 
-    That is, of the models that are expected to be at least as accurate, the one with the most
-    expected successes per dollar given that the others failed (in `best_accuracy` the one with the
-    most successes); where none is as accurate, the likeliest to succeed. The session stays with it.
-    At least one model must be able.
+    Of a `verifiable` request that is the next rung of the ladder that those which failed began.
+    Else, of the models that are expected to be at least as accurate, the one with the most expected
+    successes per dollar given that the others failed (in `best_accuracy` the one with the most
+    successes); where none is as accurate, the likeliest to succeed. The session stays with it. At
+    least one model must be able.
     """
     places = [field.index[model] for model in failed if model in field.index]
     left = shut_out(figures, dict.fromkeys(places, "failed_here"))
@@ -123,16 +117,22 @@ def escalate(
             f"Every model that could take this has failed on it, so {model}, the most accurate,"
             " tries again."
         )
-        return figures, moved(Pick(model, figures.best, "escalated", told=told), before, names)
+        again = Pick(model, figures.best, "escalated", held="failed_here", told=told)
+        return figures, moved(again, before, names)
     known = [figures.accuracy[place] for place in places]
     floor = max(left.floor, max(known, default=left.bar * figures.accuracy[figures.best]))
     past = [place for place in left.able if figures.accuracy[place] >= floor]
+    rung = next_rung(field, figures, rules, places) if verifiable else None
     incumbent = field.index.get(before) if before else None
-    if incumbent is not None and (incumbent in past or (not past and incumbent in left.able)):
+    if incumbent is not None and (
+        incumbent == rung or incumbent in past or (not past and incumbent in left.able)
+    ):
         kept = Pick(field.ids[incumbent], incumbent, "escalated", sticky=True, held="session_held")
         return left, struct_replace(kept, switch_reason=f"It goes on where {names} failed.")
     success, cost = given_failures(field, figures, places)
-    if past and rules.mode != "best_accuracy":
+    if rung is not None:
+        place = rung
+    elif past and rules.mode != "best_accuracy":
         place = max(past, key=lambda one: (success[one] / max(cost[one], 1.0), success[one], -one))
     else:
         place = max(past or left.able, key=lambda one: (success[one], -cost[one], -one))
@@ -143,6 +143,19 @@ def escalate(
     )
     pick = Pick(model, place, "escalated", held="passed_over", told=told)
     return left, moved(pick, before, names)
+
+
+def next_rung(field: Field, figures: Figures, rules: Rules, failed: list[int]) -> int | None:
+    """Return who follows those that failed, in their order, on the best ladder that they began.
+
+    It was announced with the first of them; that may have been a session's model, with which the
+    best ladder of all does not begin. None when no such ladder goes on.
+    """
+    for first in (None, failed[0]) if failed else ():
+        steps = best_ladder(field, figures, rules, first=first)
+        if steps is not None and steps.places[: len(failed)] == tuple(failed):
+            return next(iter(steps.places[len(failed) :]), None)
+    return None
 
 
 def moved(pick: Pick, before: str | None, names: str) -> Pick:

@@ -113,8 +113,13 @@ def sentence(
     confidence: float,
     cost: float | None,
     ladder: Ladder | None = None,
+    clearing: float | None = None,
+    pays: int | None = None,
 ) -> str:
-    """Return the one plain sentence of a decision."""
+    """Return the plain sentence of a decision.
+
+    `clearing` is what each further success would cost up to the bar, `pays` what the policy pays.
+    """
     price = "" if cost is None else f", at about {format_usd(cost)} a task"
     match code:
         case "cheapest_clearing":
@@ -124,8 +129,9 @@ def sentence(
             )
         case "bar_too_dear":
             return (
-                f"{model} is close to the quality bar on {work}{price}; a model that clears it"
-                " would cost too much for every further task that it solves."
+                f"{model} is close to the quality bar on {work}{price}. Clearing the bar would cost"
+                f" {format_usd(clearing)} per extra solved task; the policy pays up to"
+                f" {format_usd(pays)}."
             )
         case "standing_choice":
             return (

@@ -46,29 +46,16 @@ class Abilities(NamedTuple):
     verdicts: tuple[str, ...]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def field_of(table: Table, rules: Rules) -> Field:
     """Return the field. A table and a policy version never change, so keeping it is safe."""
     models = table.models
-    count = len(models)
     ids = tuple(model.model_id for model in models)
-    cells = table.cells
     context = tuple(model.context_tokens or ASSUMED_CONTEXT for model in models)
     return Field(
         ids=ids,
         index={model_id: place for place, model_id in enumerate(ids)},
-        cells=np.concatenate(
-            [
-                np.asarray(figures, dtype=float).reshape(count, CELLS)
-                for figures in (
-                    cells.accuracy,
-                    cells.accuracy_low,
-                    cells.accuracy_high,
-                    cells.cost,
-                    table.own_sd,
-                )
-            ]
-        ),
+        cells=cells_of(table),
         context=context,
         smallest_context=min(context, default=0),
         modalities=tuple(frozenset(model.input_modalities) for model in models),
@@ -97,6 +84,24 @@ def field_of(table: Table, rules: Rules) -> Field:
     )
 
 
+@lru_cache(maxsize=64)
+def cells_of(table: Table) -> Floats:
+    """Return the rows of `Field.cells`, which all policies share."""
+    cells = table.cells
+    return np.concatenate(
+        [
+            np.asarray(figures, dtype=float).reshape(len(table.models), CELLS)
+            for figures in (
+                cells.accuracy,
+                cells.accuracy_low,
+                cells.accuracy_high,
+                cells.cost,
+                table.own_sd,
+            )
+        ]
+    )
+
+
 def why_barred(rules: Rules, model_id: str) -> str:
     """Return why the policy shuts a model out; empty when it does not."""
     if rules.permits(model_id):
@@ -118,7 +123,7 @@ def abilities_for(field: Field, request: Request) -> Abilities:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def abilities(field: Field, modalities: frozenset[str], needs_tools: bool) -> Abilities:
     """Return who can take a short conversation."""
     return as_abilities(

@@ -3,10 +3,13 @@
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Final
 
 from lib.taxonomy import DIFFICULTIES, ROUTES
 
 MODES = ("auto_efficient", "accuracy_per_dollar", "best_accuracy")
+# What one more solved task may cost up to the bar, unless a policy says otherwise.
+SUCCESS_PRICE_MICRO_USD: Final = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Rules:
 
     `allowed` and `denied` name models, or many at once where ``*`` stands for any text. Of
     `balanced_models` the first usable one takes what is unclear. `overrides` maps routes to a mode
-    or to a model; `pinned` is the model of the route at hand, see `on_route`.
+    or to a model; `pinned` is the model of the route at hand, see `on_route`. Up to the bar, one
+    more solved task may cost `success_price_micro_usd`; None makes the bar strict.
     With `live_evidence` the table has the team's own outcomes in it.
     """
 
@@ -45,6 +49,7 @@ class Rules:
     balanced_models: tuple[str, ...]
     baseline_model: str
     accuracy_floor: float = 0.0
+    success_price_micro_usd: int | None = SUCCESS_PRICE_MICRO_USD
     price_ceiling_micro_usd: int | None = None
     overrides: tuple[tuple[str, str], ...] = ()
     pinned: str = ""
@@ -66,8 +71,14 @@ def names(listed: frozenset[str], model_id: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern of model ids; ``*`` stands for any text."""
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    """Return a pattern of model ids, with at least one ``*``, which stands for any text.
+
+    Each part between two stars is looked for once: where it comes first, whatever follows has the
+    most left. So no pattern takes longer than its length times that of the text.
+    """
+    head, *middle, tail = (re.escape(part) for part in pattern.split("*"))
+    found = "".join(f"(?>.*?{part})" for part in middle)
+    return re.compile(f"{head}{found}.*{tail}", re.DOTALL)
 
 
 @lru_cache(maxsize=1024)

@@ -12,9 +12,8 @@ from routing.engine.inputs import Rules
 THE_ESTIMATE: Final = 0.5
 # One standard normal deviation times this reaches either end of a 90% interval.
 HALF_90: Final = 1.6448536269514722
-# Up to the bar, one more solved task may cost this much...
-SUCCESS_PRICE_MICRO_USD: Final = 50_000_000
-# ...unless a model is further below the bar than this share of the best candidate's accuracy.
+# However dear the bar is, nobody is taken who is further below it than this share of the best
+# candidate's accuracy.
 NEAR: Final = 0.1
 
 
@@ -49,22 +48,33 @@ def just_below(figures: Figures, rules: Rules, clearing: int) -> int | None:
     """Return the model close to the bar that is taken because clearing it is too dear.
 
     A model below the bar is charged for the successes that it lacks; it wins when it is cheaper all
-    the same. A policy that asks for other evidence than the estimate gets what it asks for.
+    the same. A policy that names no price, or asks for other evidence than the estimate, gets what
+    it asks for.
     """
-    if rules.evidence != THE_ESTIMATE:
+    price = rules.success_price_micro_usd
+    if price is None or rules.evidence != THE_ESTIMATE:
         return None
     accuracy, cost, highest = figures.accuracy, figures.cost, figures.accuracy[figures.best]
     bar = rules.quality_bar * highest
     least = max((rules.quality_bar - NEAR) * highest, figures.floor)
     charged = [
-        (cost[place] + SUCCESS_PRICE_MICRO_USD * (bar - accuracy[place]), -accuracy[place], place)
+        (cost[place] + price * (bar - accuracy[place]), -accuracy[place], place)
         for place in figures.able
         if least <= accuracy[place] < bar
     ]
     if not charged:
         return None
-    price, _, place = min(charged)
-    return place if price < cost[clearing] else None
+    least_charged, _, place = min(charged)
+    return place if least_charged < cost[clearing] else None
+
+
+def price_of_clearing(figures: Figures, rules: Rules, place: int) -> float:
+    """Return what each further success would cost that a model below the bar lacks, in micro-USD:
+    the price of taking the cheapest that clears instead.
+    """
+    lacking = rules.quality_bar * figures.accuracy[figures.best] - figures.accuracy[place]
+    more = figures.cost[cheapest(figures, figures.clearing)] - figures.cost[place]
+    return more / lacking
 
 
 def tie_floor(figures: Figures, rules: Rules) -> float:

@@ -34,6 +34,15 @@ class Rung(Struct, frozen=True):
     cost_micro_usd: int
 
 
+class Estimate(Struct, frozen=True):
+    """What a decision is expected to achieve and cost, with the 90% interval of its accuracy."""
+
+    accuracy: float
+    low: float
+    high: float
+    cost_micro_usd: int
+
+
 class Ladder(Struct, frozen=True):
     """The models to try one after the other until one succeeds.
 
@@ -78,6 +87,23 @@ class Choice:
     def chosen(self) -> Candidate | None:
         """The chosen model's figures; None when no table knows it."""
         return next((c for c in self.candidates if c.model == self.model), None)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What is expected of the chosen model, or where there is a ladder of the whole ladder.
+
+        A ladder's interval is that of its first model, moved to where the ladder is. None for a
+        model without figures.
+        """
+        one = self.chosen
+        if one is None:
+            return None
+        if self.ladder is None:
+            return Estimate(one.accuracy, one.low, one.high, one.cost_micro_usd)
+        whole = self.ladder.success
+        more = max(whole - one.accuracy, 0.0)
+        low, high = min(round(one.low + more, 4), whole), min(round(one.high + more, 4), 1.0)
+        return Estimate(whole, low, max(high, whole), self.ladder.cost_micro_usd)
 
 
 @dataclass(frozen=True)

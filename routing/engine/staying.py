@@ -16,9 +16,12 @@ from routing.engine.outcome import Pick
 
 # How far below the bar a session's model may be before the session leaves it.
 TOLERANCE = 0.03
-# Beyond that it is left where one more solved task costs at most this much. Less than may be paid
+# Beyond that it is left where one more solved task costs at most this share of what the policy pays
 # in a fresh choice: what a session is about is seldom sure enough to read its conversation anew.
-WORTH_LEAVING_MICRO_USD = 40_000_000
+WORTH_LEAVING = 0.55
+# A better model is left for a cheaper one only if the successes lost on the way, at this share of
+# the same price, do not eat up what that saves.
+WORTH_KEEPING = 0.36
 # Probability that a turn begins other work than the one before, and that its reading says nothing.
 # Together they keep one stray reading from outweighing what a session is sure of.
 CHANGE = 0.05
@@ -87,11 +90,8 @@ def with_session(
     """Keep the session's model, unless it cannot go on, is not good enough, or leaving it pays."""
     place = field.index.get(session.model)
     if place is None or figures.verdicts[place]:
-        still_usable = (
-            place is None and rules.permits(session.model) and pick and pick.place is None
-        )
-        if still_usable or pick is None:
-            return pick
+        if pick is None:
+            return None
         why = (
             "it is not in the routing table" if place is None else WHY_NOT[figures.verdicts[place]]
         )
@@ -131,7 +131,7 @@ def with_session(
         return replace(kept, held="session_held", switch_reason="The newest turn is unclear.")
     staying = figures.cost[place] if from_here is None else from_here.cost
     going = figures.cost[pick.place] if pick.steps is None else pick.steps.cost
-    saving = REMAINING_SHARE * (staying - going)
+    saving = REMAINING_SHARE * (staying - going - lost_successes(figures, rules, place, pick))
     price = price_of_switching(field, place, pick.place, request, session, now_ms)
     if saving > price:
         return switched(
@@ -148,6 +148,15 @@ def with_session(
     )
 
 
+def lost_successes(figures: Figures, rules: Rules, place: int, pick: Pick) -> float:
+    """Return what the successes are worth that the fresh choice lacks, in micro-USD a task."""
+    success_price = rules.success_price_micro_usd
+    if success_price is None or pick.place is None or pick.steps is not None:
+        return 0.0
+    lost = figures.accuracy[place] - figures.accuracy[pick.place]
+    return WORTH_KEEPING * success_price * max(0.0, lost)
+
+
 def too_dear(
     field: Field,
     figures: Figures,
@@ -160,11 +169,13 @@ def too_dear(
 ) -> bool:
     """Tell whether leaving a model below the bar costs more than the successes it lacks are worth.
 
-    A policy that asks for proof, for the best model, or for a floor that the session's model does
-    not reach, gets what it asks for.
+    A policy that asks for a strict bar, for proof, for the best model, or for a floor that the
+    session's model does not reach, gets what it asks for.
     """
+    success_price = rules.success_price_micro_usd
     if (
-        pick.place is None
+        success_price is None
+        or pick.place is None
         or pick.steps is not None
         or pick.reason == "low_confidence"
         or rules.mode != "auto_efficient"
@@ -172,7 +183,8 @@ def too_dear(
         or figures.accuracy[place] < figures.floor
     ):
         return False
-    worth = WORTH_LEAVING_MICRO_USD * (figures.accuracy[pick.place] - figures.accuracy[place])
+    gained = figures.accuracy[pick.place] - figures.accuracy[place]
+    worth = WORTH_LEAVING * success_price * gained
     extra = figures.cost[pick.place] - figures.cost[place]
     price = price_of_switching(field, place, pick.place, request, session, now_ms)
     return REMAINING_SHARE * (worth - extra) < price

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, TextField, Value
 from django.db.models.fields.json import KT
+from django.db.models.functions import NullIf
 
 from routing.models import Decision
 
@@ -35,11 +36,12 @@ class DecisionFilter:
 
 
 EVERYTHING = DecisionFilter()
+LADDER = {"ladder": F("evidence__ladder")}
 
 
 def find_decisions(project_id: int, ids: Iterable[str]) -> dict[str, Decision]:
     """Return the project's decisions with these public ids; ids of others are simply absent."""
-    rows = Decision.objects.filter(project_id=project_id, public_id__in=set(ids)).defer("evidence")
+    rows = with_ladder(project_id).filter(public_id__in=set(ids)).defer("evidence")
     return {decision.public_id: decision for decision in rows}
 
 
@@ -47,7 +49,12 @@ def find_decision(project_id: int, public_id: str) -> Decision | None:
     """Return one of the project's decisions with all its evidence; None for anything else."""
     if "\x00" in public_id:
         return None
-    return Decision.objects.filter(project_id=project_id, public_id=public_id).first()
+    return with_ladder(project_id).filter(public_id=public_id).first()
+
+
+def with_ladder(project_id: int) -> QuerySet[Decision]:
+    """Return a project's decisions, each with its ladder."""
+    return Decision.objects.filter(project_id=project_id).annotate(**LADDER)
 
 
 def decisions_of(project_id: int, asked: DecisionFilter = EVERYTHING) -> QuerySet[Decision]:
@@ -74,7 +81,8 @@ def decisions_of(project_id: int, asked: DecisionFilter = EVERYTHING) -> QuerySe
         conditions |= {"task_type": task_type, "subtask_type": subtask_type or None}
     given = {name: value for name, value in conditions.items() if value is not None}
     rows = Decision.objects.filter(project_id=project_id, **given).defer("evidence")
-    return rows.annotate(runner_up=KT("evidence__runner_up"))
+    # SQLite gives the text "null" for a JSON null, PostgreSQL none.
+    return rows.annotate(runner_up=NullIf(KT("evidence__runner_up"), Value("null", TextField())))
 
 
 def neighbours(decision: Decision) -> tuple[Decision | None, Decision | None]:

@@ -69,7 +69,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     One trip to the store; the database is asked only for what this generation has not seen yet.
     Without the store, sessions are not known and changes are noticed within seconds. Without the
     database, the generation before is good enough; django.db's OperationalError or InterfaceError
-    is raised only for what no generation has seen.
+    is raised only for what neither has seen.
     """
     memory = _memory
     digest = keys.digest(token, settings.API_KEY_SECRET)
@@ -204,6 +204,7 @@ def as_rules(policy: Policy, team_mode: str = Mode.DEFAULT) -> Rules:
         baseline_model=policy.baseline_model,
         live_evidence=policy.live_evidence,
         accuracy_floor=policy.accuracy_floor,
+        success_price_micro_usd=policy.success_price_micro_usd,
         price_ceiling_micro_usd=policy.price_ceiling_micro_usd,
         overrides=tuple(sorted(policy.route_overrides.items())),
     )

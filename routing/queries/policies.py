@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet, Subquery
+from django.utils import timezone
 
 from leaderboard.models import CatalogModel
 from leaderboard.queries import current_table
@@ -22,6 +23,7 @@ SETTINGS = {
     "mode": "Mode",
     "quality_bar": "Quality bar",
     "evidence": "Evidence",
+    "success_price_micro_usd": "Price of one more solved task",
     "accuracy_floor": "Accuracy floor",
     "confidence_threshold": "Confidence threshold",
     "allowed_models": "Allowed models",
@@ -184,7 +186,7 @@ def numbered(owner: Owner, number: int) -> Policy | None:
     found = policy_versions(owner).filter(number=number).first()
     if found is None and number == 0:
         first = policy_versions(owner).last()
-        return before_any(owner, first.created_at) if first else owner_in_force(owner).policy
+        return before_any(owner, first.created_at if first else timezone.now())
     return found
 
 
@@ -245,6 +247,8 @@ def shown(name: str, value: Any) -> str:
             return ", ".join(value) or "All"
         case "denied_models" | "balanced_models":
             return ", ".join(value) or "None"
+        case "success_price_micro_usd":
+            return "None, the bar is strict" if value is None else f"Up to {format_usd(value)}"
         case "price_ceiling_micro_usd":
             return "None" if value is None else f"{format_usd(value)} a task"
         case "live_evidence":

@@ -11,7 +11,7 @@ from leaderboard.table import Floats, Table
 from lib.taxonomy import DIFFICULTIES
 from routing.engine.classification import Classification
 from routing.engine.decide import decide
-from routing.engine.field import Field, field_of
+from routing.engine.field import Abilities, Field, abilities_for, field_of
 from routing.engine.figures import Figures, bar_of, weigh
 from routing.engine.inputs import Request, Rules, Session
 from routing.engine.outcome import Choice
@@ -93,7 +93,7 @@ class Contest:
         self.table, self.policy = table, rules
         self.field: Field = field_of(table, rules)
         self.accuracy = table.cells.accuracy.reshape(len(table.models), -1)
-        self.fresh: dict[Classification, tuple[Figures, int]] = {}
+        self.fresh: dict[tuple[Classification, Abilities], tuple[Figures, int]] = {}
 
     @property
     def rules(self) -> dict[str, Rule]:
@@ -135,12 +135,13 @@ class Contest:
 
     def freshly(self, turn: Turn) -> tuple[Figures, int]:
         """Return what is believed of the models, and the choice that knows of no session."""
-        reading = turn.reading
-        if reading not in self.fresh:
+        request = as_request(turn)
+        key = turn.reading, abilities_for(self.field, request)
+        if key not in self.fresh:
             choice = self.decided(turn, None)
-            figures = weigh(self.field, as_request(turn), reading, self.policy)
-            self.fresh[reading] = figures, self.field.index[choice.model]
-        return self.fresh[reading]
+            figures = weigh(self.field, request, turn.reading, self.policy)
+            self.fresh[key] = figures, self.field.index[choice.model]
+        return self.fresh[key]
 
     def decided(self, turn: Turn, before: Session | None) -> Choice:
         """Return the engine's decision on the first request of a turn. Raises NoModel."""

@@ -41,6 +41,11 @@ def classify(*turns: str, mode: str | None = None) -> Classification:
     return load_classifier().classify(read(*turns, mode=mode))
 
 
+def cased(name: str, number: int) -> str:
+    """Write a name with the letters in capitals where the number has a one."""
+    return "".join(char.upper() if number >> place & 1 else char for place, char in enumerate(name))
+
+
 class TestReadRequest:
     def test_finds_system_first_and_latest_turn(self) -> None:
         text = read_request(
@@ -65,6 +70,7 @@ class TestReadRequest:
             "<system-reminder>plan first</system-reminder>",
             '<file_content path="src/a.py">\nimport os\n</file_content>',
             "<ENVIRONMENT_DETAILS>upper</ENVIRONMENT_DETAILS>",
+            "<Environment_Details>mixed</environment_details>",
         ],
     )
     def test_blocks_added_by_the_client_are_left_out(self, added: str) -> None:
@@ -110,12 +116,13 @@ class TestReadRequest:
             "<file_content " * 350_000,
             "```\n" * 1_250_000,
             "[" * 5_000_000,
+            "".join(f"<{cased('open_and_recently_viewed_files', n)}>" for n in range(120_000)),
         )
         for turn in hostile:
-            started = time.perf_counter()
+            started = time.process_time()
             text = read(turn)
             load_classifier().classify(text)
-            assert time.perf_counter() - started < 2.0
+            assert time.process_time() - started < 2.0
             assert len(text.latest_user) <= 2_001
 
     @given(
@@ -327,6 +334,14 @@ class TestTopContributions:
         text = read(words)
         started = time.process_time()
         assert len(top_contributions(text, load_classifier().classify(text), limit=3)) <= 3
+        assert time.process_time() - started < 2.0
+
+    def test_as_many_different_words_as_a_turn_can_hold_are_bounded(self) -> None:
+        first, latest = ("".join(map(chr, range(at, at + 1_000))) for at in (0x4E00, 0x6000))
+        text = read(" ".join(first), " ".join(latest))
+        believed = load_classifier().classify(text)
+        started = time.process_time()
+        top_contributions(text, believed)
         assert time.process_time() - started < 2.0
 
     def test_nothing_speaks_for_an_empty_text(self) -> None:

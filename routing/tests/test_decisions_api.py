@@ -243,6 +243,15 @@ def routed(apollo_key: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.parametrize("evidence", [{}, {"runner_up": None}])
+def test_a_list_says_null_where_no_other_model_cleared_the_bar(
+    apollo: Project, apollo_key: str, evidence: dict[str, Any]
+) -> None:
+    decide(apollo, evidence=evidence)
+    (row,) = get(apollo_key, "decisions").json()["data"]
+    assert row["runner_up"] is None
+
+
 def test_a_decision_tells_what_would_have_changed_it(
     apollo_key: str, routed: dict[str, Any]
 ) -> None:
@@ -292,7 +301,7 @@ def test_deciding_again_tells_what_changed(
     assert again["choice"]["model"] == "lab/new"
     verdicts = {one["model"]: one["verdict"] for one in again["choice"]["candidates"]}
     assert verdicts[routed["model"]] == "denied"
-    changed = {one["name"]: one["after"] for one in again["changes"]}
+    changed = {one["setting"]: one["after"] for one in again["changes"]}
     assert changed["denied_models"] == [routed["model"]]
     assert "quality_bar" not in changed
 

@@ -100,6 +100,13 @@ def test_the_bar_is_not_cleared_at_any_price() -> None:
     choice = choose(table=make_table(models))
     assert (choice.model, choice.reason_code) == ("open/near", "bar_too_dear")
     assert verdicts(choice)["open/dear"] == "dearer"
+    # $5 more for 0.0075 successes up to the bar.
+    assert "cost $666.67 per extra solved task; the policy pays up to $50.00." in choice.reason_text
+    generous = replace(RULES, success_price_micro_usd=700_000_000)
+    unlimited = replace(RULES, success_price_micro_usd=None)
+    for rules in (generous, unlimited):
+        choice = choose(table=make_table(models), rules=rules)
+        assert (choice.model, choice.reason_code) == ("open/dear", "cheapest_clearing")
     # A tenth of that is worth it, being far below the bar is never made up for, and a policy that
     # asks for proof gets it.
     fair = make_table({**models, "open/dear": (0.85, 400_000.0)})
@@ -260,6 +267,12 @@ def test_when_a_failure_is_noticed_a_ladder_starts_cheaper() -> None:
         "open/top": "dearer",
     }
     assert "then open/mid if that fails" in choice.reason_text
+    # What the request is expected to achieve and cost is what the ladder does.
+    assert choice.estimate is not None
+    assert choice.chosen is not None
+    assert choice.estimate.accuracy == choice.ladder.success > choice.chosen.accuracy
+    assert choice.estimate.cost_micro_usd == choice.ladder.cost_micro_usd
+    assert choice.estimate.low > choice.chosen.low
 
 
 def test_a_failure_tells_of_the_harder_of_two_difficulties() -> None:
@@ -353,6 +366,16 @@ def test_a_session_leaves_a_model_that_the_policy_denies() -> None:
     choice = choose(rules=rules, session=working_on("open/cheap"))
     assert (choice.model, choice.switched) == ("open/balanced", True)
     assert "denies" in (choice.switch_reason or "")
+
+
+def test_a_session_that_changes_its_model_always_says_so_and_why() -> None:
+    unmeasured = replace(RULES, balanced_models=("new/two",))
+    for table in (TABLE, None):
+        moved = choose(
+            reading=UNCLEAR, rules=unmeasured, table=table, session=working_on("new/one", UNCLEAR)
+        )
+        assert (moved.model, moved.switched) == ("new/two", True)
+        assert moved.switch_reason
 
 
 def test_one_flipped_label_does_not_move_a_session_but_two_do() -> None:

@@ -35,6 +35,10 @@ from routing.tests.test_engine import (
         ("openai/gpt-5.*", "openai/gpt-5x4", False),
         ("openai/[a-z]*", "openai/gpt", False),
         ("openai/gpt-5.4", "openai/gpt-5x4", False),
+        ("*a*ab", "aab", True),
+        ("ab*ba", "aba", False),
+        # Trying all ways to match this would take years.
+        ("*a" * 40 + "*b", "a" * 120, False),
     ],
 )
 def test_a_star_stands_for_any_text_and_nothing_else_does(

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from leaderboard import standing
 from leaderboard.table import EstimateArrays, Floats, Table
 from leaderboard.tests.tables import SOURCE, table_model
+from lib.money import format_usd
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from routing.engine.classification import Classification
 from routing.engine.decide import decide
@@ -23,6 +25,7 @@ from routing.engine.field import field_of
 from routing.engine.figures import weigh
 from routing.engine.inputs import MODES, Request, Rules, Session
 from routing.engine.inputs import names as is_named
+from routing.engine.modes import by_mode, price_of_clearing
 from routing.engine.outcome import Choice, Refusal
 
 NOW = 1_800_000_000_000
@@ -153,6 +156,7 @@ all_rules = st.builds(
     balanced_models=st.lists(names, min_size=1, max_size=3).map(tuple),
     baseline_model=names,
     accuracy_floor=st.just(0.0) | shares,
+    success_price_micro_usd=st.none() | st.sampled_from([0, 1_000, 50_000_000, 10**12]),
     price_ceiling_micro_usd=st.none() | st.sampled_from([0, 950, 1_200, 60_000]),
     overrides=st.just(())
     | st.sampled_from([*MODES, *NAMES]).map(lambda one: tuple((route, one) for route in ROUTES)),
@@ -406,6 +410,48 @@ def test_a_higher_bar_never_lowers_what_the_chosen_model_is_proven_to_reach(
 
 @given(requests, readings, all_rules, drawn_tables(1))
 @many
+def test_where_no_price_is_named_the_bar_is_strict(
+    request_: Request, reading: Classification, rules: Rules, drawn: Drawn
+) -> None:
+    """What is taken clears the bar, or the kind of work stands by it within the tolerance."""
+    ask = replace(request_, verifiable=False)
+    rules = replace(rules, mode="auto_efficient", success_price_micro_usd=None, overrides=())
+    choice = decide(ask, reading, rules, drawn.table, None, NOW)
+    assume(isinstance(choice, Choice) and choice.reason_code not in FALLBACKS | {"below_floor"})
+    assert isinstance(choice, Choice)
+    field = field_of(drawn.table, rules)
+    figures = weigh(field, ask, reading, rules)
+    taken = field.index[choice.model]
+    if choice.reason_code == "cheapest_clearing":
+        assert taken in figures.clearing
+    else:
+        assert choice.reason_code == "standing_choice"
+        fresh = figures.accuracy[by_mode(figures, rules)[0]]
+        least = (rules.quality_bar - standing.TOLERANCE) * figures.accuracy[figures.best]
+        assert figures.accuracy[taken] >= min(least, fresh)
+
+
+@given(readings, all_rules, drawn_tables(1))
+@many
+def test_a_model_below_the_bar_is_taken_only_where_clearing_costs_more_than_the_price(
+    reading: Classification, rules: Rules, drawn: Drawn
+) -> None:
+    request_ = Request(0, frozenset(), needs_tools=False, in_tool_loop=False)
+    rules = replace(rules, mode="auto_efficient", confidence_threshold=0.0, overrides=())
+    choice = decide(request_, reading, rules, drawn.table, None, NOW)
+    if isinstance(choice, Choice) and choice.reason_code == "bar_too_dear":
+        assert rules.evidence == 0.5
+        assert rules.success_price_micro_usd is not None
+        field = field_of(drawn.table, rules)
+        figures = weigh(field, request_, reading, rules)
+        price = price_of_clearing(figures, rules, field.index[choice.model])
+        assert price > rules.success_price_micro_usd
+        told = choice.reason_text.split("would cost ")[1]
+        assert told.startswith(f"{format_usd(price)} per extra solved task")
+
+
+@given(requests, readings, all_rules, drawn_tables(1))
+@many
 def test_a_ladder_succeeds_as_often_as_the_best_model_and_costs_no_more(
     request_: Request, reading: Classification, rules: Rules, drawn: Drawn
 ) -> None:
@@ -420,6 +466,10 @@ def test_a_ladder_succeeds_as_often_as_the_best_model_and_costs_no_more(
     assert choice.ladder.success >= choice.best_accuracy - 1e-4
     costs = {one.model: one.cost_micro_usd for one in choice.candidates}
     assert choice.ladder.cost_micro_usd <= costs[choice.best_model or ""] + 1
+    assert choice.estimate is not None
+    assert 0 <= choice.estimate.low <= choice.estimate.accuracy <= choice.estimate.high <= 1
+    assert choice.estimate.accuracy == choice.ladder.success
+    assert choice.estimate.cost_micro_usd == choice.ladder.cost_micro_usd
     assert all(rules.permits(rung.model) for rung in choice.ladder.rungs)
     assert all(0 <= rung.success <= 1 for rung in choice.ladder.rungs)
 

@@ -1,5 +1,6 @@
 """What failed on a task, and what is failing everywhere, is gone past."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,47 @@ def test_a_task_that_one_model_failed_is_likelier_to_be_a_hard_one() -> None:
     assert chosen(failed("a/small"), table).model == "c/hard"
 
 
+VERIFIABLE = replace(ASK, verifiable=True)
+# After the small one the middle one has the most successes per dollar, but is no rung.
+RUNGS = {
+    "a/small": (0.5, 1e4),
+    "b/middle": (0.55, 3e4),
+    "c/large": (0.9, 1e5),
+    "d/largest": (0.95, 1e6),
+}
+
+
+def test_the_rung_that_was_announced_takes_over() -> None:
+    table = make_table(RUNGS)
+    first = chosen(Reports(), table, request=VERIFIABLE)
+    assert first.ladder is not None
+    announced = [rung.model for rung in first.ladder.rungs]
+    assert announced == ["a/small", "c/large", "d/largest"]
+    more: dict[str, Any] = {"request": VERIFIABLE, "session": first.session}
+    second = chosen(failed(*announced[:1]), table, **more)
+    assert (second.model, second.reason_code) == (announced[1], "escalated")
+    assert chosen(failed(*announced[:1]), table, session=first.session).model == "b/middle"
+    third = chosen(failed(*announced[:2]), table, **(more | {"session": second.session}))
+    assert third.model == announced[2]
+    # One that cannot be used any more is not waited for.
+    denied = rules(denied=frozenset({announced[1]}))
+    assert chosen(failed(*announced[:1]), table, rules=denied, **more).model != announced[1]
+
+
+def test_a_session_s_own_ladder_is_climbed_as_well() -> None:
+    table = make_table({"a/small": (0.7, 1e4), "b/middle": (0.8, 1e5), "c/large": (0.82, 2e6)})
+    held = replace(VERIFIABLE, in_tool_loop=True)
+    first = chosen(Reports(), table, request=held, session=session_on("b/middle"))
+    assert first.ladder is not None
+    announced = [rung.model for rung in first.ladder.rungs]
+    assert announced == ["b/middle", "a/small"]
+    more: dict[str, Any] = {"request": held, "session": first.session}
+    second = chosen(failed("b/middle"), table, **more)
+    assert second.model == "a/small"
+    stay = chosen(failed("b/middle"), table, **(more | {"session": second.session}))
+    assert (stay.model, stay.sticky) == ("a/small", True)
+
+
 def test_a_weaker_model_never_takes_over_while_a_stronger_one_is_left() -> None:
     assert chosen(failed("b/middle")).model == "c/large"
     assert chosen(failed("b/middle", "c/large")).model == "a/small"
@@ -137,6 +179,34 @@ def test_an_unmeasured_balanced_model_that_is_failing_gives_way() -> None:
     assert choice.model == "c/large"
 
 
+def test_a_failing_model_without_figures_gives_way_to_the_next_of_its_list() -> None:
+    unclear = Classification((1 / len(ROUTES),) * len(ROUTES), EVEN)
+    two = rules(balanced_models=("new/model", "b/middle"))
+    reports = Reports(failing=frozenset({"new/model"}))
+    choice = decide(ASK, unclear, two, make_table(FLEET), None, NOW, reports)
+    assert isinstance(choice, Choice)
+    assert (choice.model, choice.reason_code) == ("b/middle", "low_confidence")
+    nobody = rules(balanced_models=("new/model",), denied=frozenset(FLEET))
+    choice = decide(ASK, unclear, nobody, make_table(FLEET), None, NOW, reports)
+    assert isinstance(choice, Choice)
+    assert choice.model == "new/model"
+
+
+def test_a_pin_to_a_failing_model_without_figures_is_not_claimed_of_another() -> None:
+    pinned = rules(overrides=((ROUTES[0], "new/model"),))
+    assert chosen(Reports(), rules=pinned).reason_code == "route_pinned"
+    choice = chosen(Reports(failing=frozenset({"new/model"})), rules=pinned)
+    assert (choice.model, choice.reason_code) == (chosen(Reports()).model, "cheapest_clearing")
+
+
+def test_when_all_have_failed_no_verdict_calls_the_request_unclear() -> None:
+    choice = chosen(failed(*FLEET))
+    assert choice.model == "c/large"
+    told = {one.model: one.verdict for one in choice.candidates}
+    assert "set_aside" not in told.values()
+    assert told["a/small"] == "failed_here"
+
+
 def test_without_a_table_the_next_permitted_model_takes_over() -> None:
     allowed = rules(allowed=frozenset({"b/middle", "c/large"}))
     choice = decide(ASK, about(), allowed, None, session_on("b/middle"), NOW, failed("b/middle"))
@@ -158,6 +228,7 @@ names = st.lists(st.sampled_from([*FLEET, "e/e", "x/unknown"]), unique=True, max
     st.none() | st.sampled_from(list(FLEET)),
     st.booleans(),
     st.integers(0, 4),
+    st.booleans(),
 )
 def test_whatever_was_reported_the_decision_is_sound(
     fleet: dict[str, tuple[float, float]],
@@ -167,9 +238,10 @@ def test_whatever_was_reported_the_decision_is_sound(
     working: str | None,
     in_tool_loop: bool,
     route: int,
+    verifiable: bool,
 ) -> None:
     table = make_table(fleet, half_width=0.02)
-    request = Request(2000, frozenset({"text"}), needs_tools=True, in_tool_loop=in_tool_loop)
+    request = replace(ASK, in_tool_loop=in_tool_loop, verifiable=verifiable)
     reports = Reports(failed(*failures).failures, frozenset(failing))
     session = session_on(working) if working else None
     more = {"request": request, "rules": rules(mode=mode), "session": session, "route": route}
@@ -228,11 +300,17 @@ def test_only_an_acceptance_since_settles_a_failure(
     assert with_outcomes(None, [], accepted) is None
     for one in failures + earlier:
         settled = any(
-            done.task_type == one.task_type and done.decided_at_ms >= one.decided_at_ms
+            one.task_type in ("", done.task_type) and done.decided_at_ms >= one.decided_at_ms
             for done in accepted
         )
         if not settled:
             assert any(k.model == one.model and k.task_type == one.task_type for k in kept)
+
+
+def test_any_later_acceptance_settles_a_failure_of_unknown_work() -> None:
+    known = [Failure("a", "", NOW), Failure("b", TASK_TYPES[0], NOW)]
+    accepted = [Failure("c", TASK_TYPES[1], NOW + 1)]
+    assert decode(with_outcomes(None, known, accepted)) == (known[1],)
 
 
 def test_what_is_kept_is_bounded_and_another_versions_form_is_forgotten() -> None:

@@ -115,6 +115,14 @@ def test_no_reports_break_it_and_a_success_never_takes_a_model_out(
     assert set(out(better, NOW + 10**6)) <= set(out(data, NOW + 10**6))
 
 
+def test_models_that_nobody_reports_any_more_are_forgotten() -> None:
+    data = None
+    for hour in range(50):
+        at_ms = NOW + hour * 60 * MINUTE
+        data = failing.with_signals(data, [signal(False, at_ms, model=f"lab/{hour}")])
+    assert len(failing.decode(data)) <= 3
+
+
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", b"\x81\xa1a\x01"])
 def test_what_another_version_kept_is_forgotten(data: bytes) -> None:
     assert failing.decode(data) == {}

@@ -9,8 +9,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from leaderboard.tests.tables import publish_table, table_bytes
+from routing.actions import reporting
 from routing.actions.routing import do_route
 from routing.engine.inputs import Request
+from routing.failing import Signal
 from routing.models import TaskOutcome
 from routing.queries import live
 from routing.tests.test_route_api import RENAME, ask, turn
@@ -119,6 +121,18 @@ def test_accepted_work_ends_the_task_and_a_new_task_begins_afresh(apollo_key: st
     assert "failed_here" not in verdicts.values()
 
 
+def test_a_first_rung_is_judged_by_what_was_expected_of_it_alone(
+    apollo_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Signal] = []
+    monkeypatch.setattr(reporting, "do_watch", lambda signals, **_: kept.extend(signals))
+    decision = route(apollo_key, verifiable=True)
+    told(apollo_key, decision["id"], outcome="failed")
+    [signal] = kept
+    assert signal.expected == decision["ladder"]["rungs"][0]["success"]
+    assert signal.expected < decision["estimate"]["accuracy"]["mean"]
+
+
 def test_another_task_type_is_another_task(apollo_key: str) -> None:
     told(apollo_key, route(apollo_key)["id"], outcome="failed")
     assert route(apollo_key)["reason"]["code"] == "escalated"
@@ -170,6 +184,17 @@ def test_bad_input_names_the_parameter(apollo_key: str, body: dict[str, Any], pa
     answer = told(apollo_key, route(apollo_key)["id"], **body)
     assert answer.status_code == 422
     assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(("body", "status"), [("[" * 100_000, 400), ("", 422), ("[1]", 422)])
+def test_a_body_that_is_no_outcome_is_refused(apollo_key: str, body: str, status: int) -> None:
+    response = Client().post(
+        f"/api/v1/decisions/{route(apollo_key)['id']}/outcome",
+        body,
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {apollo_key}"},
+    )
+    assert response.status_code == status
 
 
 def test_a_warm_decision_of_an_escalated_session_asks_the_database_nothing(

@@ -47,6 +47,7 @@ def test_the_default_is_read_with_its_tag(api: Client) -> None:
     assert response.headers["ETag"] == '"0.pol_default"'
     assert (body["version"], body["inherited"], body["number"]) == ("pol_default", True, 0)
     assert SETTINGS.keys() <= body.keys()
+    assert body["success_price_micro_usd"] == 50_000_000
     assert body["team_default"]["version"] == "pol_default"
 
 
@@ -104,6 +105,7 @@ def test_without_if_match_it_is_refused_and_told_how(api: Client) -> None:
         ({"quality_bar": 1.2}, "invalid_parameter", "quality_bar", "less than or equal to 1"),
         ({"quality_bar": "x"}, "invalid_parameter", "quality_bar", "valid number"),
         ({"mode": "cheapest"}, "invalid_parameter", "mode", "cheapest"),
+        ({"success_price_micro_usd": -1}, "invalid_parameter", "success_price_micro_usd", ""),
         ({"price_ceiling_micro_usd": -1}, "invalid_parameter", "price_ceiling_micro_usd", ""),
         ({"allowed_models": "open/*"}, "invalid_parameter", "allowed_models", "list"),
         ({"allowed_models": ["gpt"]}, "invalid_parameter", "allowed_models", "nor a pattern"),
@@ -131,6 +133,24 @@ def test_settings_that_cannot_be_are_refused_with_how_to_mend_them(
         error = response.json()["error"]
         assert (response.status_code, error["code"], error["param"]) == (422, code, param)
         assert message in error["message"]
+    assert not Policy.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        ("[" * 100_000, 400),
+        ('{"note": "\\ud800"}', 400),
+        ("null", 422),
+        ('{"note": "\\u0000"}', 422),
+        ('{"allowed_models": ["open/\\u0000*"]}', 422),
+        ('{"quality_bar": NaN}', 400),
+    ],
+)
+def test_a_body_that_no_database_could_keep_is_refused(api: Client, data: str, status: int) -> None:
+    for send, url in ((api.put, URL), (api.post, f"{URL}/preview")):
+        response = send(url, data, content_type="application/json", headers={"If-Match": "*"})
+        assert response.status_code == status, (url, response.content)
     assert not Policy.objects.exists()
 
 
@@ -178,6 +198,13 @@ def test_the_settings_hold_for_the_next_request(
     assert (high["model"], high["reason"]["code"]) == ("open/strong", "below_floor")
     ceiling = decided(quality_bar=1.0, price_ceiling_micro_usd=100_000)
     assert (ceiling["model"], verdict(ceiling, "open/strong")) == ("open/cheap", "too_dear")
+    # The strong one alone clears a bar of 0.99; that costs $0.85 for 0.012 successes, so $70.83.
+    dear = decided(quality_bar=0.99)
+    assert (dear["model"], dear["reason"]["code"]) == ("open/cheap", "bar_too_dear")
+    assert "$70.83 per extra solved task; the policy pays up to $50.00." in dear["reason"]["text"]
+    for price in (71_000_000, None):
+        paid = decided(quality_bar=0.99, success_price_micro_usd=price)
+        assert (paid["model"], paid["reason"]["code"]) == ("open/strong", "cheapest_clearing")
     pinned = decided(route_overrides={"refactoring/code_cleanup": "open/weak"})
     assert (pinned["model"], pinned["reason"]["code"]) == ("open/weak", "route_pinned")
     assert verdict(pinned, "open/cheap") == "overruled"

@@ -34,7 +34,8 @@ def draft(project: Project, **fields: Any) -> dict[str, Any]:
         "mode": "default",
         "quality_bar": "0.95",
         "evidence": "0.5",
-        "confidence_threshold": "0.5",
+        "success_price": "50",
+        "confidence_threshold": "0.8",
         "balanced_models": [BALANCED, ""],
         "baseline_model": BASELINE,
         "note": "",
@@ -59,6 +60,7 @@ def test_every_save_makes_a_new_version_that_is_in_force(owner: Client, apollo: 
         apollo,
         quality_bar="0.9",
         accuracy_floor="0.4",
+        success_price="12.5",
         price_ceiling="0.25",
         live_evidence="on",
         allowed_models=[BALANCED, "anthropic/*, */mini"],
@@ -77,6 +79,7 @@ def test_every_save_makes_a_new_version_that_is_in_force(owner: Client, apollo: 
     assert policy.denied_models == ["lab/*"]
     assert policy.balanced_models == [BALANCED, BASELINE]
     assert (policy.price_ceiling_micro_usd, policy.live_evidence) == (250_000, True)
+    assert policy.success_price_micro_usd == 12_500_000
     assert policy.route_overrides == {
         "debugging/bug_fixing": "best_accuracy",
         "refactoring/migration": BASELINE,
@@ -84,22 +87,32 @@ def test_every_save_makes_a_new_version_that_is_in_force(owner: Client, apollo: 
     assert policy.author == "alice@example.org"
     assert Policy.objects.get(number=1).mode == "best_accuracy"
     page = owner.get(URL).content.decode()
-    for shown in ('value="0.25"', 'value="Best accuracy"', 'value="*/mini"', 'value="0.4"'):
+    for shown in (
+        'value="12.5"',
+        'value="0.25"',
+        'value="Best accuracy"',
+        'value="*/mini"',
+        'value="0.4"',
+    ):
         assert shown in page
 
 
 def test_the_history_says_what_each_version_changed(owner: Client, apollo: Project) -> None:
     owner.post(URL, draft(apollo, mode="best_accuracy", denied_models=["lab/*"]))
-    owner.post(URL, draft(apollo, mode="best_accuracy", quality_bar="0.9"))
+    owner.post(URL, draft(apollo, mode="best_accuracy", quality_bar="0.9", success_price=""))
     assert [version.phrases for version in policy_history(apollo)] == [
-        ["Quality bar: 0.95 → 0.9", "Denied models: − lab/*"],
+        [
+            "Quality bar: 0.95 → 0.9",
+            "Price of one more solved task: Up to $50.00 → None, the bar is strict",
+            "Denied models: − lab/*",
+        ],
         [
             "Settings of the project’s own",
             "Mode: Default → Best accuracy",
             "Denied models: + lab/*",
         ],
     ]
-    assert [len(version.phrases) for version in policy_history(apollo, limit=1)] == [2]
+    assert [len(version.phrases) for version in policy_history(apollo, limit=1)] == [3]
 
 
 def test_saving_leaves_an_audit_row(owner: Client, apollo: Project) -> None:
@@ -151,10 +164,15 @@ def test_a_save_that_was_overtaken_keeps_the_input_and_saves_nothing(
         ({"evidence": ""}, NOT_A_SHARE),
         ({"accuracy_floor": "2"}, NOT_A_SHARE),
         ({"price_ceiling": "cheap"}, "Enter an amount in dollars, such as 0.50"),
+        ({"success_price": "-1"}, "Enter an amount in dollars, such as 0.50"),
         ({"price_ceiling": "-1"}, "Enter an amount in dollars, such as 0.50"),
         ({"mode": "cheapest"}, "cheapest is not one of the available choices."),
         ({"allowed_models": [BALANCED, "no/such"]}, "no/such is not in the catalogue."),
         ({"allowed_models": [BALANCED, "gpt"]}, "gpt is neither a model such as"),
+        ({"denied_models": ["open/\x00*"]}, "nor a pattern such as"),
+        ({"allowed_models": ["open/\x00model"]}, "is neither a model such as"),
+        ({"balanced_models": ["open/\x00model"]}, "is no model."),
+        ({"route_overrides:debugging/bug_fixing": "open/\x00model"}, "cannot be set to"),
         ({"balanced_models": ["no/such"]}, "no/such is not in the catalogue."),
         ({"balanced_models": ["", ""]}, "Name 1 to 10 models, the preferred one first."),
         ({"balanced_models": ["anthropic/*"]}, "anthropic/* is no model."),
@@ -189,6 +207,19 @@ def test_a_draft_that_cannot_hold_is_refused_with_how_to_mend_it(
     assert response.status_code == 422
     assert escape(message) in response.content.decode()
     assert not Policy.objects.exists()
+
+
+def test_a_refused_draft_lists_what_has_to_be_mended(owner: Client, apollo: Project) -> None:
+    page = owner.post(
+        URL, draft(apollo, balanced_models=["no/such"], denied_models=["no/other", "no/third"])
+    ).content.decode()
+    for name, shown in (("balanced_models", "Balanced models"), ("denied_models", "Denied models")):
+        assert f'<a href="#id_{name}">{shown}</a>' in page
+        assert f'id="id_{name}"' in page
+    # A pattern helps in a list of models alone.
+    assert "no/other is not in the catalogue. Correct it, or use a pattern" in page
+    assert "no/third is not in the catalogue. Correct it, or use a pattern" in page
+    assert "no/such is not in the catalogue. Models are written as provider/name." in page
 
 
 def test_a_refused_draft_is_still_guarded_against_being_overtaken(
@@ -274,6 +305,13 @@ def test_a_change_of_the_team_s_default_overtakes_who_edits_a_project_that_follo
     assert "0.9" in [row["current"] for row in response.context["conflict"]]
 
 
+def test_a_team_cannot_give_up_its_default(owner: Client, apollo: Project) -> None:
+    tag = team_in_force(apollo.team_id).tag
+    response = owner.post(TEAM_URL, {"action": "inherit", "based_on": tag})
+    assert response.status_code == 422
+    assert not Policy.objects.exists()
+
+
 def test_an_editor_changes_the_project_s_policy_but_not_the_team_s(
     client: Client, apollo: Project
 ) -> None:
@@ -317,7 +355,35 @@ def test_going_back_makes_a_new_version(owner: Client, apollo: Project) -> None:
     assert row.details == {"number": 3, "restores": 1}
     assert Policy.objects.get(number=2).quality_bar == 0.8
     # From a version of its own back to what held before the first: the team's default.
-    owner.post(f"{URL}0/restore/", {"based_on": in_force(apollo.pk).tag})
+    form = {"based_on": in_force(apollo.pk).tag}
+    page = owner.post(f"{URL}0/restore/", form, follow=True).content.decode()
+    assert "What held before version 1 is back in force, as version 4." in page
+    assert in_force(apollo.pk).inherited
+    assert policy_history(apollo)[0].policy.note == "Back to before version 1"
+
+
+def test_going_back_to_following_the_team_shows_what_the_team_s_default_is_now(
+    owner: Client, alice: User, apollo: Project
+) -> None:
+    do_save_policy(apollo, actor=alice, based_on=None, inherits=True)
+    do_save_policy(apollo.team, actor=alice, based_on=None, evidence=0.9)
+    do_save_policy(apollo, actor=alice, based_on=None, quality_bar=0.8)
+    response = owner.get(f"{URL}1/restore/")
+    shown = [(one.name, one.before, one.after) for one in response.context["changes"]]
+    assert shown == [("quality_bar", 0.8, 0.95), ("evidence", 0.5, 0.9)]
+    owner.post(f"{URL}1/restore/", {"based_on": in_force(apollo.pk).tag})
+    assert (current_policy(apollo.pk).quality_bar, current_policy(apollo.pk).evidence) == (
+        0.95,
+        0.9,
+    )
+
+
+def test_there_is_nothing_before_the_first_version_to_go_back_from(
+    owner: Client, alice: User, apollo: Project
+) -> None:
+    do_save_policy(apollo.team, actor=alice, based_on=None, evidence=0.9)
+    tag = in_force(apollo.pk).tag
+    assert owner.post(f"{URL}0/restore/", {"based_on": tag}).status_code == 302
     assert in_force(apollo.pk).inherited
 
 

@@ -123,6 +123,7 @@ def test_explain_tells_the_caller_which_words_spoke_and_keeps_none_of_them(
     assert "rename" in spoke
     weights = [one["weight"] for one in body["contributions"]]
     assert weights == sorted(weights, reverse=True)
+    recorded()
     stored = json.dumps(Decision.objects.values().get(public_id=body["id"]), default=str)
     assert "contributions" not in stored
     assert not [word for word in words.split() if word.lower() in stored.lower() and len(word) > 5]
@@ -157,6 +158,10 @@ def test_verifiable_answers_with_a_ladder_and_records_it(apollo_key: str, table:
     assert {c["model"]: c["verdict"] for c in body["candidates"]}["openai/gpt-5.4"] == "next_rung"
     decision = next(one for one in recorded() if one.public_id == body["id"])
     assert decision.evidence["ladder"] == ladder
+    estimate = body["estimate"]
+    assert estimate["accuracy"]["mean"] == decision.accuracy == ladder["success"]
+    assert estimate["cost_micro_usd"] == decision.cost_micro_usd == ladder["cost_micro_usd"]
+    assert decision.accuracy_low == estimate["accuracy"]["low"] < decision.accuracy
     assert decision.evidence["request"]["verifiable"] is True
 
 
@@ -299,6 +304,20 @@ def test_what_cannot_be_recorded_is_set_aside_and_the_rest_lands(
     assert recorded() == recorded()
 
 
+@pytest.mark.production
+def test_a_decision_that_the_database_refuses_does_not_hold_up_the_rest(
+    apollo_key: str, table: str, settings: Any
+) -> None:
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
+    ask(apollo_key, turn(RENAME))
+    [(_, event)] = store.oldest_events(1)
+    store.commit(None, b"", 1, event.replace(b'"mode":"', b'"mode":"' + b"x" * 500))
+    ask(apollo_key, turn(RENAME))
+    assert len(recorded()) == 2
+    assert store.oldest_events(1) == []
+
+
 def test_with_the_store_away_requests_are_answered_and_recorded(
     apollo_key: str, table: str, settings: Any
 ) -> None:
@@ -416,6 +435,22 @@ def test_bad_input_names_the_parameter_and_how_to_mend_it(
     assert error["type"] == "invalid_request_error"
     assert len(error["message"]) > 20
     assert recorded() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "choices"),
+    [
+        ({"messages": [{"role": "boss", "content": "x"}]}, "developer, user, assistant"),
+        (
+            {**turn("x"), "task": {"task_type": "debugging", "difficulty": "hard"}},
+            "low, medium, high",
+        ),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_ones(
+    apollo_key: str, table: str, body: Any, choices: str
+) -> None:
+    assert choices in ask(apollo_key, body).json()["error"]["message"]
 
 
 @pytest.mark.parametrize("query", ["?explain=maybe", "?dry_run=2"])

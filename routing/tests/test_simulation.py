@@ -7,6 +7,7 @@ from io import StringIO
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from msgspec.structs import replace as struct_replace
 
 from leaderboard.table import Table
 from leaderboard.tests.tables import make_table
@@ -140,6 +141,19 @@ def test_the_rules_do_what_their_names_say() -> None:
     )
     assert all(0.5 < outcome.quality < 0.9 for outcome in outcomes.values())
     assert all(o.lost_per_session < o.spent_per_session for o in outcomes.values())
+
+
+def test_a_fresh_choice_is_one_that_holds_the_conversation_whatever_came_before() -> None:
+    large, small = TABLE.models
+    contest = Contest(
+        replace(TABLE, models=(large, struct_replace(small, context_tokens=60_000))), POLICY
+    )
+    easy = replace(FIX, difficulties=(1.0, 0.0, 0.0))
+    answers = [
+        contest.never_stick(a_turn(reading=easy, context=tokens), None, None).place
+        for tokens in (50_000, 70_000, 50_000)
+    ]
+    assert answers == [1, 0, 1]
 
 
 def test_without_a_model_there_is_nothing_to_simulate() -> None:

@@ -73,7 +73,7 @@ def policy_page(request: HttpRequest, access: Access, owner: Owner) -> HttpRespo
     if request.method == "POST":
         if not may_edit(access, owner):
             raise PermissionDenied
-        if request.POST.get("action") == "inherit":
+        if request.POST.get("action") == "inherit" and owner == access.project:
             return follow_team(request, access, owner)
         return save(request, access, owner, current)
     return show(request, access, owner, current)
@@ -235,9 +235,8 @@ def restore_page(
                 " would change now is shown below."
             )
         else:
-            messages.success(
-                request, f"Version {number} is back in force, as version {saved.number}."
-            )
+            back = f"Version {number}" if number else "What held before version 1"
+            messages.success(request, f"{back} is back in force, as version {saved.number}.")
             return redirect(address(access, owner))
     elif request.method == "POST":
         problem, status = LOST_TRACK, 422
@@ -249,7 +248,9 @@ def restore_page(
         "earlier": earlier,
         "before_follows": current.inherited,
         "following": queries.following(as_followed(current), earlier),
-        "changes": queries.changes_between(current.policy, earlier),
+        "changes": queries.changes_between(
+            current.policy, current.team if earlier.inherits else earlier
+        ),
     }
     return render(request, "routing/policy_restore.html", context, status=status)
 

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
+from leaderboard.models import Price
+from routing.models import TaskOutcome
 from teams.actions import SystemActor, do_create_key
 from teams.keys import Scope
 from teams.models import Project
 from usage.models import UsageEvent
-from usage.tests.traffic import catalogue, decide, report
+from usage.tests.traffic import EVIDENCE, catalogue, decide, report
 
 pytestmark = pytest.mark.django_db
 EVENT = {"event_id": "e1", "model": "lab/small", "input_tokens": 1000, "output_tokens": 100}
@@ -107,7 +109,6 @@ def test_a_bad_event_does_not_take_down_the_good_ones(apollo_key: str) -> None:
         ({"model": "lab/unknown"}, "model"),
         ({"model": "a\x00"}, "model"),
         ({"model": None}, "model"),
-        ({"decision_id": "dec_nowhere"}, "decision_id"),
         ({"decision_id": "dec\x00"}, "decision_id"),
         ({"session_id": "s" * 201}, "session_id"),
         ({"status": "fine"}, "status"),
@@ -119,6 +120,9 @@ def test_a_bad_event_does_not_take_down_the_good_ones(apollo_key: str) -> None:
         ({"output_tokens": 10**9 + 1}, "output_tokens"),
         ({"cache_read_tokens": 10**30}, "cache_read_tokens"),
         ({"cache_write_tokens": []}, "cache_write_tokens"),
+        ({"reasoning_tokens": -1}, "reasoning_tokens"),
+        ({"reasoning_tokens": 101}, "reasoning_tokens"),
+        ({"reasoning_tokens": 1, "output_tokens": None}, "reasoning_tokens"),
         ({"latency_ms": -5}, "latency_ms"),
         ({"cost_usd": -0.01}, "cost_usd"),
         ({"cost_usd": "NaN"}, "cost_usd"),
@@ -165,6 +169,58 @@ def test_the_time_must_be_plausible(apollo_key: str, age: dt.timedelta, status: 
     assert post(apollo_key, {"events": [event]}).status_code == status
 
 
+def test_a_call_costs_what_its_price_list_said_at_the_time(apollo_key: str) -> None:
+    now = timezone.now()
+    base = Price.objects.get(model__model_id="lab/small")
+    base.pk, base.valid_from, base.input_micro_usd = None, now.date(), 3_000_000
+    base.save()
+    base.pk, base.above_input_tokens, base.input_micro_usd = None, 200_000, 6_000_000
+    base.save()
+    calls: dict[str, dict[str, Any]] = {
+        "yesterday": {"occurred_at": (now - dt.timedelta(days=1)).isoformat()},
+        "today": {},
+        "long": {"input_tokens": 150_000, "cache_read_tokens": 50_001},
+    }
+    events = [{**EVENT, "event_id": name, **fields} for name, fields in calls.items()]
+    assert post(apollo_key, {"events": events}).json()["accepted"] == 3
+    costs = dict(UsageEvent.objects.values_list("event_id", "cost_micro_usd"))
+    assert costs == {"yesterday": 1000 + 500, "today": 3000 + 500, "long": 900_000 + 5000 + 500}
+
+
+def test_reasoning_is_kept_and_costs_what_other_output_costs(apollo_key: str) -> None:
+    post(apollo_key, {"events": [{**EVENT, "reasoning_tokens": 80}]})
+    assert UsageEvent.objects.get().cost_micro_usd == 1000 + 500
+    event = get(apollo_key, "usage/events").json()["data"][0]
+    assert (event["output_tokens"], event["reasoning_tokens"]) == (100, 80)
+
+
+def test_a_reported_cost_that_differs_is_flagged_and_can_be_asked_for(apollo_key: str) -> None:
+    claims = {"equal": 0.0015, "near": 0.001575, "dear": 0.0016, "cheap": "0.0014", "silent": None}
+    events = [{**EVENT, "event_id": name, "cost_usd": cost} for name, cost in claims.items()]
+    post(apollo_key, {"events": events})
+
+    def flagged(**params: str) -> set[str]:
+        rows = get(apollo_key, "usage/events", **params).json()["data"]
+        assert {row["cost_micro_usd"] for row in rows} == {1500}
+        return {row["event_id"] for row in rows}
+
+    assert flagged(cost_differs="true") == {"dear", "cheap"}
+    assert flagged(cost_differs="false") == {"equal", "near", "silent"}
+    assert flagged() == set(claims)
+    assert get(apollo_key, "usage/events", cost_differs="maybe").status_code == 400
+
+
+@pytest.mark.parametrize("status", ["error", "cancelled"])
+def test_a_call_that_failed_or_was_cancelled_is_an_event_too(apollo_key: str, status: str) -> None:
+    event = {"event_id": "e1", "model": "lab/small", "status": status}
+    partly = {**EVENT, "event_id": "e2", "status": status}
+    assert post(apollo_key, {"events": [event, partly]}).json()["accepted"] == 2
+    rows = get(apollo_key, "usage/events").json()["data"]
+    assert {row["event_id"]: row["cost_micro_usd"] for row in rows} == {"e1": 0, "e2": 1500}
+    series = get(apollo_key, "usage", group="status").json()["series"]
+    assert [(one["name"], one["total"]["requests"]) for one in series] == [(status, 2)]
+
+
 def test_a_time_with_another_zone_is_kept_as_the_same_moment(apollo_key: str) -> None:
     moment = timezone.now() - dt.timedelta(hours=1)
     zone = dt.timezone(dt.timedelta(hours=5, minutes=30))
@@ -173,10 +229,57 @@ def test_a_time_with_another_zone_is_kept_as_the_same_moment(apollo_key: str) ->
 
 
 def test_another_teams_decision_is_as_unknown_as_none(borealis: Project, apollo_key: str) -> None:
-    foreign = decide(borealis)
-    answer = post(apollo_key, {"events": [{**EVENT, "decision_id": foreign.public_id}]})
+    foreign = decide(borealis).public_id
+    answers = []
+    for decision_id in (foreign, "dec_nowhere"):
+        event = {**EVENT, "decision_id": decision_id, "status": "error", "outcome": "failed"}
+        answer = post(apollo_key, {"events": [event]})
+        assert answer.status_code == 404
+        error = answer.json()["error"]
+        assert (error["code"], error["type"]) == ("decision_not_found", "not_found_error")
+        error.pop("request_id")
+        answers.append(json.dumps(error).replace(decision_id, "?"))
+    assert answers[0] == answers[1]
+    assert not UsageEvent.objects.exists()
+    assert not TaskOutcome.objects.exists()
+
+
+def test_an_event_of_another_projects_decision_is_a_404_among_others(
+    borealis: Project, apollo_key: str
+) -> None:
+    foreign = {**EVENT, "event_id": "foreign", "decision_id": decide(borealis).public_id}
+    bad = {**EVENT, "event_id": "bad", "input_tokens": -1}
+    results = post(apollo_key, {"events": [foreign, bad, EVENT]}).json()["results"]
+    assert [one["error"] and one["error"]["status"] for one in results] == [404, 422, None]
+    assert UsageEvent.objects.get().event_id == "e1"
+    answer = post(apollo_key, {"events": [foreign, bad]})
     assert answer.status_code == 422
-    assert answer.json()["error"]["code"] == "decision_not_found"
+
+
+def test_half_a_batch_may_be_bad(apollo_key: str) -> None:
+    faults: list[dict[str, Any]] = [
+        {"input_tokens": -1},
+        {"model": "lab/unknown"},
+        {"decision_id": "dec_x"},
+        {"x": 1},
+    ]
+    events = [
+        {**EVENT, "event_id": f"e{index // 2}", **(faults[index // 2 % 4] if index % 2 else {})}
+        for index in range(1000)
+    ]
+    # The bad half has the ids of the good one, and comes first.
+    events = events[1::2] + events[::2]
+    body = post(apollo_key, {"events": events}).json()
+    assert (body["accepted"], body["duplicates"], body["rejected"]) == (500, 0, 500)
+    assert [one["index"] for one in body["results"]] == list(range(1000))
+    for index, one in enumerate(body["results"]):
+        assert one["status"] == ("rejected" if index < 500 else "accepted")
+        if one["error"]:
+            assert one["error"]["param"].startswith(f"events.{index}.")
+    assert UsageEvent.objects.count() == 500
+    again = post(apollo_key, {"events": events[500:]}).json()
+    assert (again["accepted"], again["duplicates"]) == (0, 500)
+    assert UsageEvent.objects.count() == 500
 
 
 @pytest.mark.parametrize(
@@ -212,10 +315,15 @@ def test_another_content_type_is_refused(apollo_key: str) -> None:
     assert Client().post("/api/v1/usage", {"events": "x"}, headers=headers).status_code == 415
 
 
-def test_a_body_over_the_limit_is_refused(apollo_key: str) -> None:
-    answer = post(apollo_key, b'{"events": [' + b" " * 1024 * 1024 + b"]}")
-    assert answer.status_code == 413
-    assert answer.json()["error"]["code"] == "body_too_large"
+@pytest.mark.parametrize(
+    ("size", "status"), [(1024**2, 200), (1024**2 + 1, 413), (10 * 1024**2, 413)]
+)
+def test_a_body_over_the_limit_is_refused(apollo_key: str, size: int, status: int) -> None:
+    answer = post(apollo_key, json.dumps({"events": [EVENT]}).encode().ljust(size))
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.json()["error"]["code"] == "body_too_large"
+    assert UsageEvent.objects.exists() == (status == 200)
 
 
 def test_scopes_are_asked_for(apollo: Project) -> None:
@@ -334,6 +442,29 @@ def test_decisions_tell_fallbacks_and_the_estimated_saving(
     }
 
 
+def test_every_rung_of_a_ladder_counts_for_what_the_ladder_saves(
+    apollo: Project, apollo_key: str
+) -> None:
+    rungs = [
+        {"model": "lab/small", "success": 0.78, "cost_micro_usd": 12_000},
+        {"model": "lab/large", "success": 0.4, "cost_micro_usd": 90_000},
+    ]
+    ladder = {"rungs": rungs, "success": 0.87, "cost_micro_usd": 31_800}
+    routed = decide(
+        apollo, accuracy=0.87, cost_micro_usd=31_800, evidence={**EVIDENCE, "ladder": ladder}
+    )
+    models = ["lab/small", "lab/large"]
+    events = [
+        {**EVENT, "event_id": model, "decision_id": routed.public_id, "model": model}
+        for model in models
+    ]
+    assert post(apollo_key, {"events": events}).json()["accepted"] == 2
+    for event in UsageEvent.objects.all():
+        assert event.cost_micro_usd
+        # The decision expected 90,000 on the baseline and 31,800 on the ladder.
+        assert event.baseline_cost_micro_usd == round(event.cost_micro_usd * 90_000 / 31_800)
+
+
 @pytest.mark.parametrize(
     ("params", "param"),
     [
@@ -379,6 +510,75 @@ def test_events_are_listed_newest_first_page_by_page(apollo: Project, apollo_key
         cursor = body["next_cursor"]
         report(apollo, f"new after {cursor}", occurred_at=timezone.now())
     assert seen == expected
+
+
+def test_usage_of_a_stretch_of_ones_own(apollo: Project, apollo_key: str) -> None:
+    for day in (1, 2, 3):
+        report(apollo, f"e{day}", occurred_at=dt.datetime(2026, 3, day, 13, 30, tzinfo=dt.UTC))
+    body = get(apollo_key, "usage", **{"from": "2026-03-01T13:00:00Z", "to": "2026-03-02"}).json()
+    assert (body["range"], body["bucket"]) == ("custom", "hour")
+    assert (body["start"], body["end"]) == ("2026-03-01T13:00:00Z", "2026-03-03T00:00:00Z")
+    assert [point["start"] for point in body["series"][0]["points"]] == [
+        "2026-03-01T13:00:00Z",
+        "2026-03-02T13:00:00Z",
+    ]
+    body = get(apollo_key, "usage", **{"from": "2026-03-01", "to": "2026-03-03"}).json()
+    assert (body["bucket"], body["total"]["requests"]) == ("day", 3)
+    since = (timezone.now() - dt.timedelta(hours=1)).isoformat()
+    assert get(apollo_key, "usage", **{"from": since}).json()["total"]["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"from": "1926-01-01", "to": "2026-01-01"}, "to"),
+        ({"from": "1926-01-01"}, "to"),
+        ({"to": "2026-03-01"}, "from"),
+        ({"from": "2126-01-01"}, "from"),
+        ({"from": "2026-01-01", "to": "2026-03-01", "bucket": "hour"}, "bucket"),
+    ],
+)
+def test_a_stretch_that_cannot_be_cut_into_buckets_is_refused(
+    apollo_key: str, params: dict[str, str], param: str
+) -> None:
+    answer = get(apollo_key, "usage", **params)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
+
+
+def test_events_of_a_stretch_of_time_are_listed(apollo: Project, apollo_key: str) -> None:
+    now = timezone.now()
+    for days in (0, 3, 20):
+        report(apollo, f"{days} days", occurred_at=now - dt.timedelta(days=days))
+
+    def listed(**params: str) -> list[str]:
+        body = get(apollo_key, "usage/events", **params).json()
+        return [event["event_id"] for event in body["data"]]
+
+    assert listed(range="7d") == ["0 days", "3 days"]
+    since = (now - dt.timedelta(days=4)).isoformat()
+    assert listed(**{"from": since, "to": (now - dt.timedelta(days=1)).isoformat()}) == ["3 days"]
+    assert listed(**{"from": "1926-01-01", "to": "2126-01-01"}) == ["0 days", "3 days", "20 days"]
+
+
+@pytest.mark.parametrize("address", ["usage", "usage/events", "decisions"])
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "to"),
+        ({"from": "2026-03-01T12:00:00Z", "to": "2026-03-01T12:00:00Z"}, "to"),
+        ({"from": "soon"}, "from"),
+        ({"to": "9999-12-31"}, "to"),
+        ({"range": "100y"}, "range"),
+        ({"range": "7d", "to": "2026-03-01"}, "range"),
+    ],
+)
+def test_a_stretch_that_makes_no_sense_is_refused(
+    apollo_key: str, address: str, params: dict[str, str], param: str
+) -> None:
+    answer = get(apollo_key, address, **params)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "ten", "1e3", "²"])

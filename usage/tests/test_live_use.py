@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -73,6 +74,26 @@ def verdict(answer: Any, model: str) -> str:
 
 
 # Failures in a session
+
+
+def test_an_outcome_that_could_not_be_kept_can_be_sent_again(apollo_key: str) -> None:
+    def away(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if TaskOutcome._meta.db_table in sql:
+            raise OperationalError("the connection was lost")
+        return execute(sql, params, many, context)
+
+    decision = route(apollo_key, "s1")
+    event = {
+        "event_id": "evt_1",
+        "model": decision["model"],
+        "decision_id": decision["id"],
+        "outcome": "failed",
+    }
+    with connection.execute_wrapper(away), pytest.raises(AssertionError, match="database"):
+        post(apollo_key, "usage", {"events": [event]})
+    post(apollo_key, "usage", {"events": [event]})
+    assert TaskOutcome.objects.get().outcome == "failed"
+    assert route(apollo_key, "s1")["model"] != decision["model"]
 
 
 def test_a_failed_outcome_in_a_usage_event_escalates_the_session_once(apollo_key: str) -> None:
@@ -273,7 +294,7 @@ def test_the_teams_own_board_shows_them_beside_the_benchmarks(
     outcomes(apollo, 30, "accepted")
     outcomes(apollo, 10, "failed")
     page = text_of(browser_of_bob.get("/projects/apollo/board/"))
-    assert "open/cheap Debugging / Bug fixing 40.0 75%" in page
+    assert "open/cheap Debugging / Bug fixing 40 75%" in page
     assert "only shows them" in page
     other = Client()
     other.force_login(charlie)

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import json
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -143,6 +144,25 @@ def test_an_unknown_choice_gets_a_notice_and_the_defaults(
     assert allowed in refused.content.decode()
 
 
+def test_a_stretch_of_ones_own_is_kept_by_every_link(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    report(apollo, "a", occurred_at=dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC), cost_differs=True)
+    page = browser_of_bob.get("/projects/apollo/usage/?from=2026-03-01&to=2026-03-02")
+    assert "until 3 Mar 2026, 00:00 UTC" in text_of(page)
+    assert "differs" in text_of(page)
+    links = {unescape(one) for one in re.findall(r'href="([^"]+)"', page.content.decode())}
+    kept = {link for link in links if "from=" in link}
+    assert [link for link in kept if "usage.csv" in link]
+    assert [link for link in kept if "decisions/" in link and "model=lab%2Fsmall" in link]
+    for link in kept | {link for link in links if "range=" in link}:
+        base = "" if link.startswith("/") else "/projects/apollo/usage/"
+        assert browser_of_bob.get(base + link).status_code == 200, link
+    refused = browser_of_bob.get("/projects/apollo/usage/?from=2026-03-02&to=2026-03-01")
+    assert refused.status_code == 400
+    assert "to must be after from" in text_of(refused)
+
+
 def test_the_csv_holds_what_the_page_shows(apollo: Project, browser_of_bob: Client) -> None:
     now = timezone.now()
     report(apollo, "a", occurred_at=now)
@@ -153,6 +173,10 @@ def test_the_csv_holds_what_the_page_shows(apollo: Project, browser_of_bob: Clie
     assert [row["model"] for row in rows] == ["lab/large", "lab/small"]
     assert rows[0]["start"] == f"{now:%Y-%m-%d}T00:00:00Z"
     assert rows[0]["cost_micro_usd"] == "1500"
+    # A spreadsheet would run what begins like a formula.
+    report(apollo, "c", occurred_at=now, model="@cf/model")
+    response = browser_of_bob.get("/projects/apollo/usage.csv?range=7d&group=model")
+    assert "'@cf/model" in response.content.decode()
 
 
 def test_decisions_are_narrowed_by_the_url(apollo: Project, browser_of_bob: Client) -> None:
@@ -409,6 +433,48 @@ def test_a_decision_is_made_again_beside_it(
     Policy.objects.create(project=apollo, team=apollo.team, number=2, denied_models=["*"], **draft)
     assert "No model is left." in text_of(browser_of_bob.get(f"{routed}?rerun=true"))
     assert Decision.objects.count() == 1
+
+
+def test_the_policy_version_leads_to_that_version(
+    apollo: Project, browser_of_bob: Client, routed: str
+) -> None:
+    def link() -> str:
+        html = browser_of_bob.get(address).content.decode()
+        found = re.search(r'<dt>Policy version</dt>\s*<dd>\s*<a href="([^"]*)"', html)
+        assert found
+        assert browser_of_bob.get(found[1]).status_code == 200
+        return found[1].removeprefix("/projects/apollo")
+
+    def save(project: Project | None, number: int) -> Policy:
+        return Policy.objects.create(
+            project=project,
+            team=apollo.team,
+            number=number,
+            balanced_models=["lab/large"],
+            baseline_model="lab/large",
+            author="x",
+        )
+
+    address = routed
+    assert link() == "/policy/"
+    of_team = save(None, 1)
+    assert link() == "/team-policy/0...1/"
+    own = save(apollo, 1)
+    address = made_under(apollo, of_team)
+    assert link() == "/team-policy/"
+    address = made_under(apollo, own)
+    assert link() == "/policy/"
+    save(apollo, 2)
+    assert link() == "/policy/1...2/"
+    gone = decide(apollo, policy_version="pol_gone")
+    page = browser_of_bob.get(f"/projects/apollo/decisions/{gone.public_id}/").content.decode()
+    assert "pol_gone</code></a>" not in page
+
+
+def made_under(project: Project, policy: Policy) -> str:
+    """The address of a decision that was made under a policy."""
+    made = decide(project, policy_version=policy.public_id)
+    return f"/projects/{project.slug}/decisions/{made.public_id}/"
 
 
 def test_what_cannot_be_made_again_says_so(apollo: Project, browser_of_bob: Client) -> None:

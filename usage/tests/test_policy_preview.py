@@ -18,7 +18,7 @@ from routing.actions.policies import do_save_policy
 from routing.engine.inputs import Request
 from routing.models import Decision, Policy
 from routing.queries.live import as_rules
-from routing.queries.policies import default_policy, in_force
+from routing.queries.policies import default_policy, in_force, team_in_force
 from teams.models import Project, User
 from usage import queries
 from usage.replay import Ask, benchmark_asks, replay
@@ -121,7 +121,8 @@ def test_the_page_and_the_api_say_the_same(
         "mode": "best_accuracy",
         "quality_bar": "1",
         "evidence": "0.5",
-        "confidence_threshold": "0.5",
+        "success_price": "50",
+        "confidence_threshold": "0.8",
         "balanced_models": settings.BALANCED_MODEL,
         "baseline_model": settings.BASELINE_MODEL,
         "note": "typed before the preview",
@@ -154,6 +155,28 @@ def test_a_team_s_default_is_previewed_by_who_may_change_it(
     client.force_login(alice)
     assert client.post(url, {}).status_code == 422
     assert client.get(url).status_code == 200
+
+
+def test_the_default_mode_of_a_team_is_not_the_mode_it_has_now(
+    client: Client, alice: User, apollo: Project
+) -> None:
+    publish_table(table_bytes(FLEET | {"lab/small": (0.5, 50_000.0)}))
+    decide(apollo)
+    do_save_policy(apollo.team, actor=alice, based_on=None, mode="best_accuracy", quality_bar=0.5)
+    client.force_login(alice)
+    form = {
+        "based_on": team_in_force(apollo.team_id).tag,
+        "mode": "default",
+        "quality_bar": "0.5",
+        "evidence": "0.5",
+        "success_price": "50",
+        "confidence_threshold": "0.8",
+        "balanced_models": [settings.BALANCED_MODEL],
+        "baseline_model": settings.BASELINE_MODEL,
+    }
+    response = client.post("/projects/apollo/team-policy/preview/", form)
+    (change,) = response.context["preview"].replay.changes
+    assert (change.before, change.after) == ("lab/large", "lab/small")
 
 
 def test_a_session_is_followed(api: Client, apollo: Project) -> None:

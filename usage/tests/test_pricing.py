@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import date
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage.pricing import PriceTier, Tokens, cost_micro_usd
+from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs
 
 DAY = date(2026, 3, 1)
 BASE = PriceTier(date(2026, 1, 1), 0, input=3_000_000, output=15_000_000, cache_read=300_000)
@@ -60,3 +61,26 @@ def test_more_tokens_never_cost_less(read: int, cached: int, written: int, out: 
     assert cost is not None
     assert more is not None
     assert 0 <= cost < more
+
+
+@pytest.mark.parametrize(
+    ("computed", "reported", "apart"),
+    [
+        (1000, 1050, False),
+        (1000, 1051, True),
+        (1000, 950, False),
+        (1000, 949, True),
+        (1000, 0, True),
+        (0, 0, False),
+        (0, 2, True),
+        # Costs this small differ by their rounding alone.
+        (3, 4, False),
+        (3, 5, True),
+        (None, 5, False),
+        (5, None, False),
+    ],
+)
+def test_a_reported_cost_beyond_five_percent_differs(
+    computed: int | None, reported: int | None, apart: bool
+) -> None:
+    assert differs(computed, reported) is apart

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.ranges import LENGTHS
-from usage.ranges import BUCKETS, BUCKETS_OF, window
+from usage.ranges import BUCKETS, BUCKETS_OF, MAX_LENGTH, between, floor, window
 
 NOW = datetime(2026, 3, 1, 14, 35, 7, tzinfo=UTC)
 CHOICES = [(name, bucket) for name, offered in BUCKETS_OF.items() for bucket in offered]
@@ -53,3 +53,25 @@ def test_what_is_not_offered_is_refused() -> None:
         window("24h", NOW, "day")
     with pytest.raises(ValueError):
         window("90d", NOW, "hour")
+
+
+@given(moments, st.timedeltas(timedelta(microseconds=1), MAX_LENGTH))
+def test_the_buckets_of_a_stretch_of_ones_own_hold_all_of_it(
+    start: datetime, length: timedelta
+) -> None:
+    asked = between(start, start + length)
+    width = BUCKETS[asked.bucket]
+    assert (asked.start, asked.end) == (start, start + length)
+    assert asked.bucket_starts[0] == floor(start, asked.bucket)
+    assert asked.bucket_starts[-1] < asked.end <= asked.bucket_starts[-1] + width
+    assert len(asked.bucket_starts) <= 367
+    steps = zip(asked.bucket_starts, asked.bucket_starts[1:], strict=False)
+    assert {after - before for before, after in steps} <= {width}
+
+
+@pytest.mark.parametrize(
+    ("days", "bucket"), [(0, "auto"), (-1, "auto"), (367, "auto"), (36_500, "day"), (31, "hour")]
+)
+def test_a_stretch_that_gives_no_sensible_buckets_is_refused(days: int, bucket: str) -> None:
+    with pytest.raises(ValueError):
+        between(NOW, NOW + timedelta(days=days), bucket)
