@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,6 +18,7 @@ from leaderboard.actions.cataloguing import do_load_catalogue
 from leaderboard.actions.publishing import do_publish
 from leaderboard.tests.tables import publish_table, table_bytes
 from lib.store import RedisStore, get_store
+from routing import sessions
 from routing.actions.policies import do_save_policy
 from routing.actions.recording import do_record_decisions
 from routing.models import Decision
@@ -112,6 +114,27 @@ def test_records_the_decision_with_its_evidence_and_no_text(
     assert sum(decision.evidence["classification"]["routes"].values()) == pytest.approx(1, abs=0.01)
     everything = json.dumps({name: str(value) for name, value in vars(decision).items()})
     assert "SECRETWORD" not in everything
+
+
+def test_words_of_a_request_are_neither_logged_nor_kept_in_the_session(
+    apollo_key: str,
+    table: str,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    apollo: Project,
+) -> None:
+    caplog.set_level("DEBUG")
+    body = {**turn("why does zanzibarquux leak"), "session_id": "s-1", "tools": ["flurbotool"]}
+    assert ask(apollo_key, body, "?explain=true").status_code == 200
+    assert ask(apollo_key, {**body, "mode": "zanzibarquux"}).status_code == 422
+
+    state = get_store(settings.REDIS_URL).fetch(sessions.key(apollo.pk, "s-1"))
+    assert state.values[0]
+    assert b"zanzibar" not in state.values[0]
+    assert b"flurbo" not in state.values[0]
+    written = "".join(capfd.readouterr()) + caplog.text
+    assert "zanzibar" not in written
+    assert "flurbo" not in written
 
 
 def test_explain_tells_the_caller_which_words_spoke_and_keeps_none_of_them(
