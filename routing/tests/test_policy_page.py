@@ -425,3 +425,14 @@ def test_an_outsider_finds_nothing(client: Client, charlie: User, apollo: Projec
 
 def test_other_methods_are_refused(owner: Client) -> None:
     assert owner.delete(URL).status_code == 405
+
+
+def test_a_version_that_todays_rules_forbid_is_not_restored(owner: Client, apollo: Project) -> None:
+    owner.post(URL, draft(apollo, quality_bar="0.9"))
+    owner.post(URL, draft(apollo, quality_bar="0.8"))
+    Policy.objects.filter(project=apollo, number=1).update(quality_bar=7.0)
+    form = owner.get(f"{URL}1/restore/").context["form"].initial
+    answer = owner.post(f"{URL}1/restore/", {**form, "note": ""})
+    assert answer.status_code == 422
+    assert "version 1 cannot be used any more" in answer.content.decode()
+    assert Policy.objects.filter(project=apollo).count() == 2

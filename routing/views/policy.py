@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -233,6 +233,13 @@ def restore_page(
             problem = (
                 f"Nothing is saved: {author_of(current)} changed the policy meanwhile. What you"
                 " would change now is shown below."
+            )
+        except ValidationError as error:
+            # Rules on policies may have become stricter since that version was saved.
+            status = 422
+            problem = (
+                f"Nothing is saved: version {number} cannot be used any more."
+                f" {' '.join(error.messages)} Change the policy by hand instead."
             )
         else:
             back = f"Version {number}" if number else "What held before version 1"
