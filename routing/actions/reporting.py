@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from lib.store import StoreUnavailable, get_store
-from routing import failing, failures
+from routing import failing, session_failures
 from routing.engine.escalation import Failure
 from routing.failing import Signal
 from routing.models import Decision, Outcome, TaskOutcome
@@ -92,7 +92,7 @@ def do_tell_sessions(news: Iterable[Reported], project_id: int, now: datetime) -
         return
     store = get_store(settings.REDIS_URL)
     try:
-        keys = [failures.key(project_id, session) for session in sessions]
+        keys = [session_failures.key(project_id, session) for session in sessions]
         kept = store.fetch(*keys).values
         for key, before, told in zip(keys, kept, sessions.values(), strict=True):
             failed = [one.as_failure for one in told if one.outcome != Outcome.ACCEPTED]
@@ -107,7 +107,7 @@ def do_keep_failures(key: str, failed: list[Failure], accepted: list[Failure]) -
     """Bring one session's failures up to date. Raises StoreUnavailable."""
     get_store(settings.REDIS_URL).update(
         key,
-        lambda data: failures.with_outcomes(data, failed, accepted),
+        lambda data: session_failures.with_outcomes(data, failed, accepted),
         settings.SESSION_TTL_SECONDS,
     )
 

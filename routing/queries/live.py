@@ -16,7 +16,7 @@ from django.utils import timezone
 from leaderboard.queries import current_table
 from leaderboard.table import Table
 from lib.store import LOCAL_REFRESH_SECONDS, StoreUnavailable, get_store
-from routing import failing, failures, sessions
+from routing import failing, session_failures, sessions
 from routing.engine.escalation import NOTHING_REPORTED, Reports
 from routing.engine.inputs import Rules, Session
 from routing.live_evidence import combine
@@ -79,7 +79,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     wanted = [failing.key(holder.team_id)]
     if session_id:
         wanted.append(sessions.key(holder.project_id, session_id))
-        wanted.append(failures.key(holder.project_id, session_id))
+        wanted.append(session_failures.key(holder.project_id, session_id))
     try:
         fetched = get_store(settings.REDIS_URL).fetch(*wanted)
         generation, (scores, *kept) = fetched.generation, fetched.values
@@ -107,7 +107,7 @@ def reports_of(scores: bytes | None, failed: bytes | None) -> Reports:
     if scores is None and failed is None:
         return NOTHING_REPORTED
     out = failing.failing(failing.decode(scores), time.time_ns() // 1_000_000)
-    return Reports(failures.decode(failed), frozenset([one.model for one in out]))
+    return Reports(session_failures.decode(failed), frozenset([one.model for one in out]))
 
 
 def renew(generation: str) -> Memory:

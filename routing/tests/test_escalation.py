@@ -18,7 +18,7 @@ from routing.engine.field import field_of
 from routing.engine.figures import weigh
 from routing.engine.inputs import Request, Rules, Session
 from routing.engine.outcome import Choice
-from routing.failures import MAX_FAILURES, decode, with_outcomes
+from routing.session_failures import MAX_FAILURES, decode, with_outcomes
 
 NOW = 1_800_000_000_000
 FLEET = {"a/small": (0.5, 1e4), "b/middle": (0.7, 1e5), "c/large": (0.75, 1e6), "d/odd": (0.3, 5e3)}

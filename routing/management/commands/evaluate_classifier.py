@@ -14,10 +14,10 @@ import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from lib.taxonomy import ROUTES
+from lib.taxonomy import DIFFICULTIES, ROUTES
 from routing.classifier import digest, load_classifier
 from routing.classifier.corpus import Example, read_held_out
-from routing.classifier.figures import Figures, figures, lines
+from routing.classifier.figures import Figures, figures, lines, softmax_rows
 from routing.classifier.model import WEIGHTS_FOLDER
 from routing.engine.classification import Classification
 from routing.models import Policy
@@ -83,13 +83,26 @@ class Command(BaseCommand):
                     f"{name} | {part.requests} | {part.route_accuracy:.3f}"
                     f" | {part.task_type_accuracy:.3f} | {part.difficulty_accuracy:.3f}"
                 )
-        say("\nmethod (one fold of the corpus) | route | task type | difficulty | ms | MB")
+        for line in mistakes(examples, results):
+            say(line)
+        say("\nmethod (one fold of the corpus) | route | task type | difficulty | ECE | ms | MB")
         for row in json.loads((WEIGHTS_FOLDER / "candidates.json").read_text("utf-8")):
             say(
                 f"{row['method']} | {row['route_accuracy']:.3f} | {row['task_type_accuracy']:.3f}"
-                f" | {row['difficulty_accuracy']:.3f} | {row['milliseconds']:.2f}"
-                f" | {row['megabytes']:.1f}"
+                f" | {row['difficulty_accuracy']:.3f} | {shown(row['task_type_ece'], 3)}"
+                f" | {shown(row['milliseconds'], 1)} | {shown(row['megabytes'], 1)}"
             )
+        folded = classifier.metadata["figures"]
+        say(
+            f"\nOn a fold of the corpus that its model had not seen, {folded['requests']} requests:"
+        )
+        say(
+            f"route {folded['route_accuracy']:.3f}, task type {folded['task_type_accuracy']:.3f},"
+            f" difficulty {folded['difficulty_accuracy']:.3f}"
+        )
+        say("confidence of at least | share | task type right")
+        for one in folded["thresholds"]:
+            say(f"{one['threshold']} | {one['share']:.3f} | {one['task_type_accuracy']:.3f}")
         self._costs(examples, milliseconds)
         if path := options["confusion"]:
             told = {
@@ -147,6 +160,41 @@ def judge(examples: Sequence[Example], results: Sequence[Classification]) -> Fig
         [example.route for example in examples],
         [example.difficulty for example in examples],
     )
+
+
+def mistakes(examples: Sequence[Example], results: Sequence[Classification]) -> list[str]:
+    """Return what was taken for what, and how well the linear part does alone."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    levels: Counter[tuple[str, str]] = Counter()
+    for example, result in zip(examples, results, strict=True):
+        levels[DIFFICULTIES[example.difficulty], result.difficulty] += 1
+        if result.route != ROUTES[example.route]:
+            pairs[ROUTES[example.route], result.route] += 1
+    logits = np.array([load_classifier().linear.logits(example.text) for example in examples])
+    alone = figures(
+        softmax_rows(logits[:, : len(ROUTES)]),
+        softmax_rows(logits[:, len(ROUTES) :]),
+        [example.route for example in examples],
+        [example.difficulty for example in examples],
+    )
+    lines = ["", "true route | taken for | requests"]
+    lines += [f"{true} | {taken} | {count}" for (true, taken), count in pairs.most_common(3)]
+    lines += ["", "true difficulty | " + " | ".join(DIFFICULTIES)]
+    lines += [
+        f"{true} | " + " | ".join(str(levels[true, taken]) for taken in DIFFICULTIES)
+        for true in DIFFICULTIES
+    ]
+    lines += [
+        "",
+        f"linear part alone: route {alone.route_accuracy:.3f},"
+        f" difficulty {alone.difficulty_accuracy:.3f}",
+    ]
+    return lines
+
+
+def shown(figure: float | None, digits: int) -> str:
+    """Return a figure, or a dash where it was not measured."""
+    return "-" if figure is None else f"{figure:.{digits}f}"
 
 
 def confusion(
