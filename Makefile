@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test bench-leaderboard bench-decide check format openapi lock
+.PHONY: help setup setup-dev run test bench-leaderboard bench-decide crash-test check format openapi lock
 
 BIN := .venv/bin
 PYTHON := $(BIN)/python
@@ -26,6 +26,9 @@ bench-leaderboard: setup-dev ## Measure ingestion, publishing and the leaderboar
 
 bench-decide: setup-dev ## Measure one decision of the engine
 	@exec $(PYTHON) scripts/bench_decide.py
+
+crash-test: setup-dev ## Kill worker, Redis and PostgreSQL at full speed and look for losses
+	@exec $(PYTHON) scripts/crash_test.py $(ARGS)
 
 check: setup-dev ## Run every linter and consistency check
 	@exec $(PYTHON) scripts/check.py

@@ -193,6 +193,10 @@ def routed(stored: Schema) -> Schema:
         " Null for a model without figures.",
     }
     properties["ladder"] = LADDER
+    properties["budget"] = {
+        "oneOf": [reference("Spent"), NULL],
+        "description": "The spent budget that rules; null when none is spent.",
+    }
     properties["candidates"] = {"type": "array", "items": reference("Candidate")}
     properties["probabilities"] = PROBABILITIES
     properties["contributions"] = CONTRIBUTIONS
@@ -227,6 +231,12 @@ def operation() -> Schema:
             "200": {
                 "description": "",
                 "content": {"application/json": {"schema": reference("Routed")}},
-            }
+            },
+            "402": {
+                "description": "A budget is spent that refuses then. `Retry-After` has the seconds"
+                " until it begins anew, `error.details` the budget, its limit and its spend.",
+                "headers": {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}},
+                "content": {"application/json": {"schema": reference("Error")}},
+            },
         },
     }

@@ -206,6 +206,20 @@ FEED_CHECK_SECONDS = env.number("FEED_CHECK_SECONDS", 60)
 # A reading whose worker gave no sign of life for so long is taken up by another.
 INGESTION_STALE_SECONDS = env.number("INGESTION_STALE_SECONDS", 300)
 
+# Alerts of budgets leave by mail and by webhook. Embedded, the operator owns the network too.
+MAIL = env.mail(env.text("EMAIL_URL"))
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = MAIL.backend, MAIL.host, MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL.user, MAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL.starts_tls, MAIL.begins_with_tls
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "router@localhost")
+WEBHOOK_PRIVATE_ADDRESSES = env.flag("WEBHOOK_PRIVATE_ADDRESSES", default=not PRODUCTION)
+# Where links in mails and webhooks lead.
+SITE_URL = env.text(
+    "SITE_URL",
+    f"https://{ALLOWED_HOSTS[0]}" if PRODUCTION else f"http://localhost:{env.number('PORT', 8000)}",
+).rstrip("/")
+
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_TASK_EAGER_PROPAGATES = True
@@ -216,6 +230,20 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "record-decisions": {"task": "routing.tasks.record_decisions", "schedule": 1.0},
+    "record-usage": {"task": "usage.tasks.record_events", "schedule": 1.0},
+    "roll-up": {"task": "usage.tasks.roll_up", "schedule": 5.0, "options": {"expires": 5}},
+    "watch-streams": {"task": "usage.tasks.watch_streams", "schedule": 60.0},
+    "reconcile-budgets": {
+        "task": "usage.tasks.reconcile_budgets",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "deliver-notices": {
+        "task": "usage.tasks.deliver_notices",
+        "schedule": 20.0,
+        "options": {"expires": 20},
+    },
+    "keep-record-in-bounds": {"task": "usage.tasks.keep_record_in_bounds", "schedule": 3600.0},
     "start-due-ingestions": {
         "task": "leaderboard.tasks.start_due_ingestions",
         "schedule": float(FEED_CHECK_SECONDS),
@@ -229,6 +257,16 @@ BALANCED_MODEL = env.text("BALANCED_MODEL", "openai/gpt-5.4")
 BASELINE_MODEL = env.text("BASELINE_MODEL", "anthropic/claude-opus-4.8")
 # Publish routing tables after every ingestion that changed something.
 AUTO_PUBLISH = env.flag("AUTO_PUBLISH", default=True)
+# So long decisions and usage events are kept, row by row. Sums are kept for ever.
+USAGE_RETENTION_DAYS = env.number("USAGE_RETENTION_DAYS", 400)
+if USAGE_RETENTION_DAYS < 62:
+    raise ImproperlyConfigured(
+        "USAGE_RETENTION_DAYS must be at least 62: events are taken 30 days late, and whole months"
+        " are dropped."
+    )
+# So many entries of each kind wait in Redis while the database is away; what comes then is answered
+# with an error, and nothing is trimmed.
+STREAM_ROOM = env.number("STREAM_ROOM", 1_000_000)
 SESSION_TTL_SECONDS = env.number("SESSION_TTL_SECONDS", 24 * 3600)
 
 LOG_FIELDS: list[Any] = [

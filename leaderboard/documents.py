@@ -19,6 +19,7 @@ DOCUMENTS: Final[dict[str, str]] = {
     "classifier": "Classifier",
     "labelling": "Labelling guide",
     "usage": "Usage",
+    "budgets": "Budgets",
     "api": "API",
     "results-format": "Results format",
     "operating": "Operating",

@@ -40,6 +40,17 @@ class FetchFailed(Exception):
     """The content could not be had, or must not be taken; the message says why."""
 
 
+class AddressInside(FetchFailed):
+    """A host stands for an address inside this server's own network."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"{host} is an address inside this server's own network."
+            " If that is meant, allow it in the feed's settings."
+        )
+        self.host = host
+
+
 @dataclass(frozen=True)
 class FetchLimits:
     """What one fetch may cost: bytes of the body, seconds in all, redirects followed."""
@@ -246,10 +257,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
         """Resolve the name, refuse it for any address inside, and connect to what was checked."""
         addresses = resolve(host, port)
         if not self.allow_private and not all(is_public(address) for address in addresses):
-            raise FetchFailed(
-                f"{host} is an address inside this server's own network."
-                " If that is meant, allow it in the feed's settings."
-            )
+            raise AddressInside(host)
         failure: Exception | None = None
         for address in addresses:
             try:

@@ -40,17 +40,22 @@ class ApiError(Exception):
         *,
         param: str | None = None,
         details: Any = None,
+        retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.param, self.details = param, details
+        self.retry_after_seconds = retry_after_seconds
 
 
 def database_away(cause: Exception) -> ApiError:
     """Return the 503 of a database that cannot be reached."""
     log.error("database_unavailable", error=str(cause))
     return ApiError(
-        503, "database_unavailable", "The database cannot be reached. Send the request again soon."
+        503,
+        "database_unavailable",
+        "The database cannot be reached. Send the request again soon.",
+        retry_after_seconds=5,
     )
 
 

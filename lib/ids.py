@@ -6,11 +6,29 @@ can be made anywhere without a round trip and index well. They are never primary
 
 import os
 import time
+from datetime import UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-def new_id(prefix: str) -> str:
-    """Return a fresh id such as ``dec_01k9...``."""
-    number = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+def new_id(prefix: str, at_ms: int | None = None) -> str:
+    """Return a fresh id such as ``dec_01k9...``, made now or at a time in ms since the epoch."""
+    if at_ms is None:
+        at_ms = time.time_ns() // 1_000_000
+    number = (at_ms << 80) | int.from_bytes(os.urandom(10), "big")
     return f"{prefix}_" + "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def made_at(public_id: str) -> datetime | None:
+    """Return when an id was made; None for what `new_id` did not make."""
+    body = public_id.rpartition("_")[2]
+    places = [ALPHABET.find(letter) for letter in body]
+    if len(body) != 26 or -1 in places:
+        return None
+    number = 0
+    for place in places[:10]:
+        number = number << 5 | place
+    try:
+        return datetime.fromtimestamp(number / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -1,5 +1,5 @@
-"""The fast store beside the database: session state, what was reported, an event stream, and a
-generation stamp.
+"""The fast store beside the database: session state, counters, event streams, and a generation
+stamp.
 
 `RedisStore` serves many processes; `LocalStore` serves the one process of an embedded site. A
 reader makes one round trip in (`fetch`) and one out (`commit`).
@@ -11,23 +11,28 @@ out of date: it changes whenever `bump` is called anywhere.
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
 import redis
+from django.conf import settings
 
 from lib.turns import DIGITS
 
 PREFIX = "kilo:"
 GENERATION = PREFIX + "generation"
-STREAM = PREFIX + "events"
-MALFORMED = PREFIX + "events:malformed"
-RECORDING = PREFIX + "events:recording"
+# What waits for the database. Beside each stream lie its recorder's lock, the ids that are in it,
+# and another stream of what the database would not take.
+DECISIONS = PREFIX + "decisions"
+USAGE = PREFIX + "usage"
+RECORDING, IDS, ASIDE = ":recording", ":ids", ":aside"
 # A recorder that dies holds the others up for no longer than this.
 RECORDING_SECONDS = 30
+# The bytes of an id of `Entry`.
+ID_BYTES = 16
 # Without a shared store, changes made by other processes are noticed after this long.
 LOCAL_REFRESH_SECONDS = 2
 LOCAL_MAX_ENTRIES = 50_000
@@ -38,10 +43,110 @@ if not held or held <= tonumber(string.sub(ARGV[1], 1, {DIGITS})) then
     redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])
 end
 """
+# Appends to a stream that has room. Where there is none the caller writes to the database itself.
+APPEND = """
+if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call("XADD", KEYS[1], "*", "event", ARGV[2])
+return 1
+"""
+# Appends those entries whose ids are not in the stream, as lines of one event, and adds their
+# amounts to counters. One that does not exist stays so: unknown is not nothing.
+APPEND_NEW = """
+if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return false end
+local taken, ids, lines = {}, {}, {}
+for at = 2, #ARGV, 4 do
+    local new = redis.call("SADD", KEYS[2], ARGV[at])
+    taken[#taken + 1] = new
+    if new == 1 then
+        ids[#ids + 1] = ARGV[at]
+        lines[#lines + 1] = ARGV[at + 1]
+        for place in string.gmatch(ARGV[at + 3], "%d+") do
+            if redis.call("EXISTS", KEYS[tonumber(place)]) == 1 then
+                redis.call("INCRBY", KEYS[tonumber(place)], ARGV[at + 2])
+            end
+        end
+    end
+end
+if #lines > 0 then
+    redis.call("XADD", KEYS[1], "*", "event", table.concat(lines, "\\n"), "ids", table.concat(ids))
+end
+return taken
+"""
+# Adds to a counter that exists.
+ADD = """
+if redis.call("EXISTS", KEYS[1]) == 1 then redis.call("INCRBY", KEYS[1], ARGV[1]) end
+"""
+LAST_PLACE = """
+if redis.call("EXISTS", KEYS[1]) == 0 then return "0-0" end
+local info = redis.call("XINFO", "STREAM", KEYS[1])
+for at = 1, #info, 2 do
+    if info[at] == "last-generated-id" then return info[at + 1] end
+end
+"""
+# Moves some of what was set aside, none beyond a place, back into its stream.
+TRY_AGAIN = """
+local entries = redis.call("XRANGE", KEYS[2], "-", ARGV[1], "COUNT", 1000)
+for _, entry in ipairs(entries) do
+    redis.call("XADD", KEYS[1], "*", "event", entry[2][2])
+    redis.call("XDEL", KEYS[2], entry[1])
+end
+return #entries
+"""
 
 
 class StoreUnavailable(Exception):
     """The store cannot be reached; the caller goes on without it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One of several events that are appended together.
+
+    `id` is `ID_BYTES` long: while an event with it waits, another one is not taken. `amount` is
+    added to each of `counters` that exists.
+    """
+
+    id: bytes
+    line: bytes
+    amount: int = 0
+    counters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An event at its place in a stream, with the ids of what it holds."""
+
+    place: bytes
+    event: bytes
+    ids: bytes = b""
+
+    @property
+    def at_ms(self) -> int:
+        """When it was appended, in milliseconds since the epoch."""
+        return int(self.place.partition(b"-")[0])
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How much waits in a stream and since when, and how much was set aside.
+
+    `oldest_at_ms` is None when nothing waits. `last` is the place of the last event ever appended.
+    """
+
+    waiting: int
+    oldest_at_ms: int | None
+    last: bytes
+    aside: int
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An event that the database would not take, and what it said."""
+
+    place: bytes
+    event: bytes
+    reason: str
+    at_ms: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +181,16 @@ class Store(Protocol):
         Returns whether the event was taken; when not, the caller writes it to the database itself.
         Raises StoreUnavailable.
         """
+
+    def append(self, entries: Sequence[Entry]) -> list[bool] | None:
+        """Append events to the stream of usage in one trip, and count them.
+
+        Returns which were new; None when the stream takes none, so that the caller writes them to
+        the database and calls `count`. Raises StoreUnavailable.
+        """
+
+    def count(self, amounts: Mapping[str, int]) -> None:
+        """Add to those counters that exist. Raises StoreUnavailable."""
 
     def bump(self) -> None:
         """Change the generation. Raises StoreUnavailable."""
@@ -117,6 +232,18 @@ class LocalStore:
             else:
                 self._keep(key, value, ttl_seconds)
 
+    def append(self, entries: Sequence[Entry]) -> list[bool] | None:
+        """See `Store.append`."""
+        return None
+
+    def count(self, amounts: Mapping[str, int]) -> None:
+        """See `Store.count`."""
+        with self._lock:
+            for key, amount in amounts.items():
+                expires, value = self._values.get(key, (0.0, None))
+                if value is not None and self._clock() < expires:
+                    self._values[key] = (expires, b"%d" % (int(value) + amount))
+
     def _alive(self, key: str) -> bytes | None:
         expires, value = self._values.get(key, (0.0, None))
         return value if self._clock() < expires else None
@@ -143,13 +270,15 @@ def reachable() -> Iterator[None]:
 
 
 class RedisStore:
-    """Redis, shared by all processes. The event stream is emptied by `routing.tasks`.
+    """Redis, shared by all processes. The streams are emptied by recorders, see `lib.recording`.
 
-    Every method raises StoreUnavailable when Redis cannot be reached.
+    A stream takes up to `room` entries. Every method raises StoreUnavailable when Redis cannot be
+    reached.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, room: int) -> None:
         self.client = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
+        self.room = room
 
     def fetch(self, *keys: str) -> Fetched:
         """See `Store.fetch`."""
@@ -165,9 +294,9 @@ class RedisStore:
             if key is not None:
                 pipe.eval(SET_IN_TURN, 1, PREFIX + key, value, str(ttl_seconds))
             if event is not None:
-                pipe.xadd(STREAM, {"event": event})
-            pipe.execute()
-        return True
+                pipe.eval(APPEND, 1, DECISIONS, str(self.room), event)
+            answers = pipe.execute()
+        return event is None or answers[-1] == 1
 
     def update(
         self, key: str, change: Callable[[bytes | None], bytes | None], ttl_seconds: int
@@ -187,17 +316,60 @@ class RedisStore:
         with reachable():
             self.client.transaction(once, name)
 
+    def append(self, entries: Sequence[Entry]) -> list[bool] | None:
+        """See `Store.append`."""
+        keys = [USAGE, USAGE + IDS]
+        places: dict[tuple[str, ...], str] = {}
+        arguments: list[bytes | str | int] = [self.room]
+        for entry in entries:
+            if entry.counters not in places:
+                first = len(keys) + 1
+                keys += [PREFIX + name for name in entry.counters]
+                places[entry.counters] = ",".join(map(str, range(first, len(keys) + 1)))
+            arguments += (entry.id, entry.line, entry.amount, places[entry.counters])
+        with reachable():
+            taken = cast(
+                "list[int] | None",
+                self.client.eval(APPEND_NEW, len(keys), *keys, *arguments),
+            )
+        return None if taken is None else [new == 1 for new in taken]
+
+    def count(self, amounts: Mapping[str, int]) -> None:
+        """See `Store.count`."""
+        with reachable(), self.client.pipeline(transaction=False) as pipe:
+            for key, amount in amounts.items():
+                pipe.eval(ADD, 1, PREFIX + key, str(amount))
+            pipe.execute()
+
+    def start_counters(
+        self, known: Mapping[str, int], ttl_seconds: int
+    ) -> tuple[bytes, dict[str, int]]:
+        """Return the place of the last event of usage, and what counters say at that place.
+
+        A counter that does not exist begins with what is known of it. They live that much longer.
+        """
+        with reachable(), self.client.pipeline(transaction=True) as pipe:
+            pipe.eval(LAST_PLACE, 1, USAGE)
+            for key, value in known.items():
+                pipe.set(PREFIX + key, value, nx=True)
+                pipe.expire(PREFIX + key, ttl_seconds)
+            pipe.mget([PREFIX + key for key in known])
+            last, *_, values = pipe.execute()
+        return last, {key: int(value) for key, value in zip(known, values, strict=True)}
+
     def bump(self) -> None:
         """See `Store.bump`."""
         with reachable():
             self.client.incr(GENERATION)
 
     @contextmanager
-    def recording(self, wait_seconds: float) -> Iterator[bool]:
-        """Be the one recorder of the stream; yields False when another is still at it after the
+    def recording(self, stream: str, wait_seconds: float) -> Iterator[bool]:
+        """Be the one recorder of a stream; yields False when another is still at it after the
         wait.
         """
-        lock = self.client.lock(RECORDING, timeout=RECORDING_SECONDS, blocking_timeout=wait_seconds)
+        lock = self.client.lock(
+            stream + RECORDING, timeout=RECORDING_SECONDS, blocking_timeout=wait_seconds
+        )
         with reachable():
             taken = lock.acquire()
         try:
@@ -208,26 +380,90 @@ class RedisStore:
                 if taken and lock.owned():
                     lock.release()
 
-    def oldest_events(self, count: int) -> list[tuple[bytes, bytes]]:
-        """Return up to `count` events from the head of the stream, as (entry id, event)."""
+    def waiting(self, stream: str, count: int, last: bytes = b"+") -> list[Waiting]:
+        """Return up to `count` events from the head of a stream, none beyond the place `last`."""
         with reachable():
             entries = cast(
-                "list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(STREAM, count=count)
+                "list[tuple[bytes, dict[bytes, bytes]]]",
+                self.client.xrange(stream, max=last.decode(), count=count),
             )
-        return [(entry, fields[b"event"]) for entry, fields in entries]
+        return [
+            Waiting(place, fields[b"event"], fields.get(b"ids", b"")) for place, fields in entries
+        ]
 
-    def forget_events(self, entries: list[bytes]) -> None:
-        """Remove recorded events from the stream."""
-        with reachable():
-            self.client.xdel(STREAM, *entries)
+    def forget(self, stream: str, entries: Sequence[Waiting]) -> None:
+        """Remove recorded events from the head of a stream, and their ids from those that wait."""
+        ids = [
+            entry.ids[at : at + ID_BYTES]
+            for entry in entries
+            for at in range(0, len(entry.ids), ID_BYTES)
+        ]
+        with reachable(), self.client.pipeline(transaction=True) as pipe:
+            pipe.xdel(stream, *[entry.place for entry in entries])
+            if ids:
+                pipe.srem(stream + IDS, *ids)
+            pipe.execute()
 
-    def set_aside(self, event: bytes) -> None:
+    def set_aside(self, stream: str, event: bytes, reason: str) -> None:
         """Keep an event that cannot be recorded, for an operator to look at."""
         with reachable():
-            self.client.rpush(MALFORMED, event)
+            self.client.xadd(stream + ASIDE, {"event": event, "reason": reason})
+
+    def aside(self, stream: str, count: int, before: bytes = b"") -> list[SetAside]:
+        """Return the newest events that were set aside, or those next to the place `before`."""
+        start = f"({before.decode()}" if before else "+"
+        with reachable():
+            entries = cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]",
+                self.client.xrevrange(stream + ASIDE, max=start, count=count),
+            )
+        return [
+            SetAside(
+                place,
+                fields[b"event"],
+                fields[b"reason"].decode(errors="replace"),
+                int(place.partition(b"-")[0]),
+            )
+            for place, fields in entries
+        ]
+
+    def try_again(self, stream: str) -> int:
+        """Put all that was set aside back into its stream, and return how many events that were.
+
+        What is set aside again meanwhile stays where it is.
+        """
+        newest = self.aside(stream, 1)
+        if not newest:
+            return 0
+        moved, last = 0, newest[0].place
+        with reachable():
+            while some := cast("int", self.client.eval(TRY_AGAIN, 2, stream, stream + ASIDE, last)):
+                moved += some
+        return moved
+
+    def discard(self, stream: str, last: bytes) -> int:
+        """Remove what was set aside up to the place `last`, and return how many events that were.
+
+        `last` is a place as `aside` gives it.
+        """
+        at_ms, _, number = last.partition(b"-")
+        beyond = f"{int(at_ms)}-{int(number) + 1}"
+        with reachable():
+            return self.client.xtrim(stream + ASIDE, minid=beyond, approximate=False)
+
+    def backlog(self, stream: str) -> Backlog:
+        """Return how much waits in a stream."""
+        with reachable(), self.client.pipeline(transaction=True) as pipe:
+            pipe.xrange(stream, count=1)
+            pipe.xlen(stream)
+            pipe.xlen(stream + ASIDE)
+            pipe.eval(LAST_PLACE, 1, stream)
+            oldest, waiting, aside, last = pipe.execute()
+        first = Waiting(oldest[0][0], b"").at_ms if oldest else None
+        return Backlog(waiting, first, last, aside)
 
 
 @cache
 def get_store(redis_url: str) -> Store:
     """Return the process's store: Redis when a URL is given, else local memory."""
-    return RedisStore(redis_url) if redis_url else LocalStore()
+    return RedisStore(redis_url, settings.STREAM_ROOM) if redis_url else LocalStore()

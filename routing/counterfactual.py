@@ -40,6 +40,7 @@ HELD: Final = frozenset(
         "session_held",
         "set_aside",
         "overruled",
+        "over_budget",
         "passed_over",
     }
 )
@@ -190,13 +191,16 @@ def trial_of(evidence: Mapping[str, Any], rules: Rules) -> Trial | None:
     """Return a decision that can be made again, or None.
 
     Not one that asked for other evidence than the estimate, or for the best accuracy: what clears
-    then depends on doubts that are not recorded. Nor one with a ladder, which needs every cell.
+    then depends on doubts that are not recorded. Nor one with a ladder, which needs every cell, nor
+    one that a spent budget made.
     """
     bar, request = evidence.get("bar") or {}, evidence.get("request") or {}
     believed = classification_of(evidence)
     if believed is None or bar.get("best_accuracy") is None or "standing" not in bar:
         return None
     if bar["evidence"] != 0.5 or rules.mode == "best_accuracy" or request.get("verifiable"):
+        return None
+    if (evidence.get("budget") or {}).get("action") in ("cheapest", "balanced"):
         return None
     candidates = evidence["candidates"]
     able = [one for one in candidates if one["clears"] is not None]

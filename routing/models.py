@@ -33,6 +33,11 @@ def new_policy_id() -> str:
     return new_id("pol")
 
 
+def new_budget_id() -> str:
+    """Return the public id of a new budget."""
+    return new_id("bud")
+
+
 def new_decision_id() -> str:
     """Return the public id of a new decision."""
     return new_id("dec")
@@ -108,12 +113,17 @@ class Decision(models.Model):
     `accuracy` and `cost_micro_usd` are what was expected, of a ladder of all its models together.
     `evidence` holds the route and difficulty probabilities and every candidate with its figures and
     verdict. No text of the request is kept.
+
+    On PostgreSQL the table is partitioned by month of `created_at`, see `lib.partitions`.
     """
 
     public_id = models.CharField(
         max_length=40, unique=True, default=new_decision_id, editable=False
     )
-    project = models.ForeignKey(Project, models.CASCADE, related_name="decisions")
+    # The recorder looks after it, once for a batch instead of once for each row.
+    project = models.ForeignKey(
+        Project, models.CASCADE, db_constraint=False, db_index=False, related_name="decisions"
+    )
     key_id = models.CharField(max_length=40)
     session_id = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -165,6 +175,20 @@ class Decision(models.Model):
         return {} if self.accuracy is None else {self.model: self.accuracy}
 
 
+class StaleHour(models.Model):
+    """An hour (UTC) in which something of a project's was recorded since it was added up last.
+
+    One row for each batch that touched it, never updated: whoever adds the hour up removes the rows
+    that it saw before it begins to read, and whatever comes meanwhile leaves another.
+    """
+
+    project_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.project_id}: {self.hour}"
+
+
 class TaskOutcome(models.Model):
     """What became of one decision's work with one model: the newest word of the client.
 
@@ -193,3 +217,51 @@ class TaskOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.decision_id}: {self.outcome}"
+
+
+class BudgetPeriod(models.TextChoices):
+    """How long a budget lasts; it begins anew at midnight in the team's time zone."""
+
+    DAILY = "daily", "Daily"
+    MONTHLY = "monthly", "Monthly"
+
+
+class AtLimit(models.TextChoices):
+    """What happens to requests once a budget is spent, the mildest first."""
+
+    WARN = "warn", "Only warn"
+    CHEAPEST = "cheapest", "Cheapest model only"
+    BALANCED = "balanced", "Balanced only"
+    REFUSE = "refuse", "Refuse"
+
+
+class Budget(models.Model):
+    """What a team, one of its projects or one key may spend in a day or a month.
+
+    Spend is the estimated cost of reported calls, by the time at which they happened.
+    `spent_micro_usd` is what the rollups said of the period that began on `spent_in`, at
+    `spent_at`; the counter in the store is ahead of it by what was reported since.
+    """
+
+    public_id = models.CharField(max_length=40, unique=True, default=new_budget_id, editable=False)
+    team = models.ForeignKey(Team, models.CASCADE, related_name="budgets")
+    project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="budgets")
+    key_id = models.CharField(max_length=40, blank=True, help_text="Of one key of the project.")
+    period = models.CharField(max_length=10, choices=BudgetPeriod, default=BudgetPeriod.MONTHLY)
+    limit_micro_usd = models.PositiveBigIntegerField()
+    at_limit = models.CharField(max_length=10, choices=AtLimit, default=AtLimit.WARN)
+    thresholds = models.JSONField(default=list, help_text="Percent of the limit, ascending.")
+    emails = models.JSONField(default=list)
+    webhook_url = models.CharField(max_length=500, blank=True)
+    webhook_secret = models.CharField(max_length=64, blank=True)
+    spent_micro_usd = models.BigIntegerField(default=0)
+    spent_in = models.DateField(null=True)
+    spent_at = models.DateTimeField(null=True)
+    author = models.CharField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.public_id}: {self.period}"

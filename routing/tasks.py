@@ -6,6 +6,6 @@ from routing.actions.recording import do_record_decisions
 
 
 @shared_task(name="routing.tasks.record_decisions")
-def record_decisions() -> int:
+def record_decisions() -> None:
     """Bring decisions from the stream into the database, unless another worker is at it."""
-    return do_record_decisions(wait_seconds=0.0)
+    do_record_decisions(wait_seconds=0.0)

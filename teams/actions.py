@@ -16,6 +16,9 @@ from teams.models import ApiKey, AuditEvent, Membership, Project, Role, Team, Us
 # Upper layers register here, because nothing imports upwards.
 changed: list[Callable[[], None]] = []
 
+# Called in the transaction that gives a team another time zone: its days begin at another moment.
+time_zone_changed: list[Callable[[Team], None]] = []
+
 
 class Actor(Protocol):
     """Whoever acts: a person, or a `SystemActor`."""
@@ -77,6 +80,19 @@ def do_add_member(team: Team, user: User, role: str, *, actor: Actor) -> Members
     )
     audit(actor, "member.added", user.email, team=team, role=role)
     return membership
+
+
+@transaction.atomic
+def do_change_time_zone(team: Team, time_zone: str, *, actor: Actor) -> None:
+    """Let a team's days and months begin at midnight of another IANA time zone."""
+    before, team.time_zone = team.time_zone, time_zone
+    if before == time_zone:
+        return
+    team.save(update_fields=["time_zone"])
+    audit(actor, "team.time_zone_changed", team.slug, team=team, before=before, time_zone=time_zone)
+    for tell in time_zone_changed:
+        tell(team)
+    announce_change()
 
 
 @transaction.atomic

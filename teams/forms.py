@@ -1,6 +1,8 @@
 """Forms of the account and key pages."""
 
+from itertools import groupby
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
@@ -14,6 +16,19 @@ SCOPE_HELP = {
     Scope.POLICY_WRITE: "Change the project’s policy",
     Scope.BENCHMARKS_WRITE: "Submit benchmark results",
 }
+# Where IANA has a name for a place; the rest of its names are old spellings of the same zones.
+REGIONS = (
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Europe",
+    "Indian",
+    "Pacific",
+)
 
 
 class SignInForm(AuthenticationForm):
@@ -51,3 +66,30 @@ class NewKeyForm(forms.Form):
     def scope_choices(self) -> list[tuple[Any, str]]:
         """Return each checkbox with the sentence that explains it."""
         return [(option, SCOPE_HELP[Scope(option.data["value"])]) for option in self["scopes"]]
+
+
+class TeamSettingsForm(forms.Form):
+    """What holds for all projects of a team."""
+
+    time_zone = forms.ChoiceField(
+        help_text="Days and months begin at midnight there: in charts, and for budgets.",
+        error_messages={"invalid_choice": "“%(value)s” is no time zone. Choose one of the list."},
+    )
+
+    def __init__(self, data: Any, *, current: str) -> None:
+        super().__init__(data, initial={"time_zone": current})
+        choice = self.fields["time_zone"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = time_zone_choices(current)
+
+
+def time_zone_choices(current: str) -> list[tuple[str, Any]]:
+    """Return the IANA time zones by region, after UTC and the one in use."""
+    places = sorted(name for name in available_timezones() if name.startswith(REGIONS))
+    grouped = groupby(places, key=lambda name: name.partition("/")[0])
+    groups = [
+        (region, [(name, name.partition("/")[2].replace("_", " ")) for name in names])
+        for region, names in grouped
+    ]
+    others = [name for name in dict.fromkeys(("UTC", current)) if name not in places]
+    return [*((name, name) for name in others), *groups]

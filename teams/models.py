@@ -62,6 +62,7 @@ class Team(models.Model):
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=100)
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="An IANA name.")
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

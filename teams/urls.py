@@ -1,4 +1,4 @@
-"""Sign in, home, and a project's keys."""
+"""Sign in, home, a project's keys, and its team's settings."""
 
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
@@ -11,4 +11,5 @@ urlpatterns: list[URLPattern] = [
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
     path("projects/<slug:project>/keys/", views.keys, name="keys"),
     path("projects/<slug:project>/keys/<slug:key_id>/revoke/", views.revoke_key, name="revoke_key"),
+    path("projects/<slug:project>/settings/", views.team_settings, name="team_settings"),
 ]

@@ -1,18 +1,20 @@
-"""Sign in, home, and a project's keys."""
+"""Sign in, home, a project's keys, and its team's settings."""
 
 import json
 
 from django.contrib import messages
 from django.contrib.auth.views import LoginView
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from teams import queries
 from teams.access import Access, Permission, project_page
-from teams.actions import do_create_key, do_revoke_key
-from teams.forms import NewKeyForm, SignInForm
+from teams.actions import do_change_time_zone, do_create_key, do_revoke_key
+from teams.forms import NewKeyForm, SignInForm, TeamSettingsForm
 from teams.keys import Scope
 
 EXAMPLE_BODY = json.dumps(
@@ -78,3 +80,21 @@ def revoke_key(request: HttpRequest, access: Access, key_id: str) -> HttpRespons
     do_revoke_key(key, actor=access.actor)
     messages.success(request, f"The key “{key.name}” is revoked.")
     return redirect("keys", project=access.project.slug)
+
+
+@project_page()
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_settings(request: HttpRequest, access: Access) -> HttpResponse:
+    """Show what holds for all projects of the team, and let its admins change it."""
+    team = access.project.team
+    form = TeamSettingsForm(request.POST or None, current=team.time_zone)
+    if request.method == "POST":
+        if not access.can_edit_team_policy:
+            raise PermissionDenied
+        if form.is_valid():
+            do_change_time_zone(team, **form.cleaned_data, actor=access.actor)
+            messages.success(request, f"{team.name} now goes by the time in {team.time_zone}.")
+            return redirect("team_settings", project=access.project.slug)
+    context = {"form": form, "team": team, "access": access, "now": timezone.now()}
+    status = 422 if request.method == "POST" else 200
+    return render(request, "teams/settings.html", context, status=status)

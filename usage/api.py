@@ -1,8 +1,11 @@
 """Usage in the API."""
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
+from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework.fields import CharField
@@ -10,60 +13,86 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from leaderboard.api.public import CSV_RESPONSE, ByPath
 from lib.errors import ApiError
 from lib.paging import page_of, read_limit
 from lib.ranges import LENGTHS
 from routing.api.policy import DraftSerializer, check_models, read_draft
-from routing.filters import read_flag, read_times
 from routing.queries.live import as_rules
 from routing.queries.policies import in_force
 from teams.keys import Scope
 from teams.models import Project
 from teams.queries import KeyHolder
 from usage import queries, serializers
-from usage.actions import ACCEPTED, DUPLICATE, REJECTED, Result, do_record_usage
-from usage.filters import ALLOWED, DEFAULTS, read_filter
+from usage.actions.alerts import do_check_alerts
+from usage.actions.reporting import ACCEPTED, DUPLICATE, REJECTED, Result, do_record_usage
+from usage.actions.rolling import do_catch_up
+from usage.export import ROWS, export
+from usage.filters import ALLOWED, MAX_VALUES, not_allowed, read_event_filter, read_filter
 from usage.pricing import TOLERATED_PERCENT
-from usage.ranges import MAX_LENGTH
+from usage.question import DEFAULTS, NONE, NOT
 from usage.reports import MAX_EVENTS, read_report
 
-FILTERS = [
+TIMES = {
+    "from": "Instead of `range`: from this day or moment on, ISO 8601. Days are the team's, and"
+    " times without a zone its clock's.",
+    "to": "Until the end of this day, or before this moment.",
+}
+CONDITIONS = [
+    OpenApiParameter(NOT * excluded + group, many=True, description=description)
+    for excluded in (False, True)
+    for group, what in {
+        "model": "this model",
+        "provider": "models of this provider",
+        "route": "this route, or this task type",
+        "mode": "this mode",
+        "member": "keys that this member made, by e-mail",
+        "key": "this key, by its id",
+        "session": "this session",
+        "reason": "decisions with this reason code",
+        "status": "this status",
+    }.items()
+    for description in [
+        f"Not {what}. May be repeated."
+        if excluded
+        else f"Only {what}. Repeated, any of up to {MAX_VALUES} counts; `{NONE}` is no value."
+    ]
+]
+VIEW = [
     OpenApiParameter(
-        name, enum=list(ALLOWED[name]), default=DEFAULTS[name], description=description
+        name, enum=list(ALLOWED[name]), default=DEFAULTS.get(name), description=description
     )
     for name, description in {
         "range": "How far back, up to now.",
-        "group": "What to split by.",
-        "metric": "By which figure the largest groups are chosen for a series of their own.",
-        "bucket": "The width of a point; `hour` is offered up to 30 days.",
+        "group": "What to split by; `session` for up to 7 days.",
+        "then": "What to split each group by.",
+        "metric": "What is measured. The largest groups by it have a series of their own.",
+        "bucket": "The width of a point: `hour` up to 31 days, `week` from 14, `month` from 32.",
+        "compare": "Also the same length of time just before.",
     }.items()
 ] + [
-    OpenApiParameter(name, description=description)
-    for name, description in {
-        "from": "Instead of `range`: from this day or moment on, ISO 8601. Without a zone it is"
-        " UTC.",
-        "to": "Until the end of this day, or before this moment; now if left out. At most"
-        f" {MAX_LENGTH.days} days after `from`.",
-    }.items()
+    *(OpenApiParameter(name, description=description) for name, description in TIMES.items()),
+    OpenApiParameter(
+        "cumulative", bool, description="Sums since the start; of metrics that can be added up."
+    ),
+    *CONDITIONS,
 ]
 PAGING = [
     OpenApiParameter("cursor", description="The `next_cursor` of the page before."),
     OpenApiParameter("limit", int, description="How many rows, 1 to 200.", default=50),
 ]
 EVENT_FILTERS = [
-    OpenApiParameter(name, description=description)
-    for name, description in {
-        "range": f"Only events of this long until now: {', '.join(LENGTHS)}.",
-        "from": "Only events from this day or moment on, ISO 8601. Without a zone it is UTC.",
-        "to": "Only events until the end of this day, or before this moment.",
-    }.items()
-] + [
+    OpenApiParameter(
+        "range", enum=list(LENGTHS), description="Only events of this range, as it is added up."
+    ),
+    *(OpenApiParameter(name, description=description) for name, description in TIMES.items()),
     OpenApiParameter(
         "cost_differs",
         bool,
         description="Only events whose reported and computed cost are more than"
         f" {TOLERATED_PERCENT}% apart, or only others.",
-    )
+    ),
+    *CONDITIONS,
 ]
 EVENT_LIST = inline_serializer(
     "UsageEventList",
@@ -90,31 +119,69 @@ class UsageView(APIView):
         now = timezone.now()
         items = [read_report(raw, index, now) for index, raw in enumerate(events_in(request.data))]
         results = do_record_usage(items, holder=holder, now=now)
+        if settings.CELERY_TASK_ALWAYS_EAGER:
+            do_check_alerts()
         counts = Counter(result.status for result in results)
-        receipt = serializers.ReceiptSerializer(
-            {
-                "accepted": counts[ACCEPTED],
-                "duplicates": counts[DUPLICATE],
-                "rejected": counts[REJECTED],
-                "results": results,
-            }
-        ).data
+        receipt = {
+            "accepted": counts[ACCEPTED],
+            "duplicates": counts[DUPLICATE],
+            "rejected": counts[REJECTED],
+            "results": [result_body(result) for result in results],
+        }
         if counts[REJECTED] == len(results):
             raise all_rejected(results, receipt)
         return Response(receipt)
 
     @extend_schema(
         operation_id="read_usage",
-        parameters=FILTERS,
+        parameters=VIEW,
         responses={200: serializers.UsageSerializer},
     )
     def get(self, request: Request) -> Response:
-        """Read usage over time, split by model, route, mode, reason or status."""
-        holder = cast(KeyHolder, request.auth)
-        asked = read_filter(request.query_params, timezone.now())
-        series = queries.usage_over_time(holder.project_id, asked.window, asked.group, asked.metric)
-        sums = queries.totals(holder.project_id, asked.window)
-        return Response(serializers.usage_body(asked.window, asked.group, sums, series))
+        """Read usage over time, split by one or two groups, and in total."""
+        project, now = project_of(request), timezone.now()
+        asked = read_filter(request.query_params, now, project.team.time_zone)
+        do_catch_up()
+        return Response(
+            serializers.usage_body(
+                asked,
+                queries.usage_over_time(project, asked, now),
+                queries.totals(project, asked, now),
+                queries.covered_to(),
+            )
+        )
+
+
+class UsageExportView(APIView):
+    """The same as a file."""
+
+    required_scopes: ClassVar = {"GET": Scope.USAGE_READ}
+    content_negotiation_class = ByPath
+
+    @extend_schema(
+        operation_id="export_usage",
+        parameters=[
+            OpenApiParameter(
+                "rows",
+                enum=list(ROWS),
+                default=ROWS[0],
+                description="One line for each bucket of each series, or one for each event.",
+            ),
+            *VIEW,
+        ],
+        responses=CSV_RESPONSE,
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """Download what GET /usage shows as CSV, or the events behind it, however many."""
+        project, now = project_of(request), timezone.now()
+        rows = request.query_params.get("rows") or ROWS[0]
+        if rows not in ROWS:
+            raise not_allowed("rows", ROWS)
+        asked = read_filter(
+            request.query_params, now, project.team.time_zone, as_events=rows == "events"
+        )
+        do_catch_up()
+        return export(project, asked, rows, now)
 
 
 class UsageEventsView(APIView):
@@ -129,11 +196,12 @@ class UsageEventsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """List reported model calls, newest first."""
-        holder = cast(KeyHolder, request.auth)
-        start, end = read_times(request.query_params, timezone.now())
-        differs = read_flag(request.query_params, "cost_differs")
+        project = project_of(request)
+        asked = read_event_filter(request.query_params, timezone.now(), project.team.time_zone)
         events, next_cursor = page_of(
-            queries.events_of(holder.project_id, start, end, differs),
+            queries.events_where(
+                project.pk, asked.start, asked.end, asked.conditions, asked.cost_differs
+            ),
             cursor=request.query_params.get("cursor", ""),
             limit=read_limit(request.query_params.get("limit", "")),
             id_field="event_id",
@@ -155,12 +223,17 @@ class PolicyPreviewView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Show what a draft would have chosen, beside the policy in force. Nothing is saved."""
-        holder = cast(KeyHolder, request.auth)
-        project = Project.objects.select_related("team").get(pk=holder.project_id)
+        project = project_of(request)
         draft, current = check_models(project, read_draft(request.data)), in_force(project.pk)
         rules = as_rules(draft, current.team_mode)
         preview = queries.policy_preview(project, current, rules, timezone.now())
         return Response(serializers.preview_body(preview, current.policy.public_id))
+
+
+def project_of(request: Request) -> Project:
+    """Return the project of the key, with its team."""
+    holder = cast(KeyHolder, request.auth)
+    return Project.objects.select_related("team").get(pk=holder.project_id)
 
 
 def events_in(body: Any) -> list[Any]:
@@ -173,6 +246,16 @@ def events_in(body: Any) -> list[Any]:
         message = f"{unknown[:60]} is not known. The body has one parameter, events."
         raise ApiError(422, "unknown_parameter", message, param=unknown[:60])
     return events
+
+
+def result_body(result: Result) -> dict[str, Any]:
+    """Return what became of one event; by hand, since there may be a thousand of them."""
+    return {
+        "index": result.index,
+        "event_id": result.event_id,
+        "status": result.status,
+        "error": None if result.fault is None else asdict(result.fault),
+    }
 
 
 def all_rejected(results: list[Result], receipt: Any) -> ApiError:

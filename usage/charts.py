@@ -1,95 +1,293 @@
 """Plotly figures of usage, as plain dicts that static/js/chart.js draws."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import zip_longest
+from typing import Any, Final
 
 import plotly.graph_objects as go
 
 from leaderboard.board import BoardRow
 from leaderboard.charts import accuracy_against_cost
 from lib.money import MICRO, format_usd
-from usage.queries import MAX_SERIES, OTHER, Figures, Series
-from usage.ranges import BUCKETS, Window
+from usage import wording
+from usage.links import Behind
+from usage.queries import MAX_SERIES, OTHER, Figures, History, Series
+from usage.queries.changes import Change
+from usage.question import ADDITIVE, UsageFilter
+from usage.ranges import DAY, HOUR, Window
+from usage.sums import SUMS
+from usage.timeline import Timeline
 from usage.weighting import Standing
 
-TITLES = {"cost": "Estimated cost in US dollars", "requests": "Requests", "tokens": "Tokens"}
-TICK_FORMATS = {"hour": "%b %-d<br>%H:%M", "day": "%b %-d"}
-DATE_FORMATS = {"hour": "%a %b %-d, %H:%M", "day": "%a %b %-d"}
+TICK_FORMATS: Final = {"hour": "%-d %b<br>%H:%M", "month": "%b %Y"}
+STEPS: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
+LABELS: Final = 8
+# Marks nearer to each other than this share of the chart become one.
+NEAR: Final = 0.02
 
 
-def marker(index: int, name: str) -> dict[str, Any]:
-    """Return how the bars of a series look: in its colour, the rest of the groups hatched."""
-    if name == OTHER:
-        return {"color": "var(--line-strong)", "pattern": {"shape": "/"}, "line": {"width": 0}}
-    return {"color": f"var(--series-{index % MAX_SERIES + 1})", "line": {"width": 0}}
+def colour(index: int, name: str) -> str:
+    """Return the colour of a series; the rest of the groups is grey."""
+    return "var(--line-strong)" if name == OTHER else f"var(--series-{index % MAX_SERIES + 1})"
 
 
-def height(figures: Figures | None, metric: str) -> float:
-    """Return how high a bar is, in the unit of the axis."""
-    amount = figures.metric(metric) if figures else 0
-    return amount / MICRO if metric == "cost" else amount
-
-
-def hover(figures: Figures | None) -> str:
-    """Return what a bar says when pointed at."""
-    if figures is None:
-        return ""
-    return (
-        f"{format_usd(figures.cost_micro_usd)}<br>{figures.requests:,} requests"
-        f"<br>{figures.tokens:,} tokens"
-    )
+def height(metric: str, value: float | None) -> float | None:
+    """Return how high a figure stands, in the unit of the axis: dollars, seconds, or itself."""
+    if value is None:
+        return None
+    if metric in wording.USD:
+        return value / MICRO
+    return value / 1000 if metric in wording.MS else value
 
 
 def usage_figure(
-    series: Sequence[Series],
-    window: Window,
-    metric: str,
-    labels: Mapping[str, str],
-    links: Mapping[str, str],
+    history: History,
+    asked: UsageFilter,
+    labels: Sequence[str],
+    behind: Behind,
+    changes: Sequence[Change],
 ) -> dict[str, Any]:
-    """Return stacked bars over time, one stack per bucket and one colour per series.
+    """Return usage over time: stacked bars of what adds up, lines of all else.
 
-    `labels` says the names of the series as people read them; a bar of a series in `links` opens
-    that address. The table under the chart is its legend.
+    One colour per series, with `labels` for their names; the table under the chart is its legend.
+    The bucket that is still filling is hatched, or its marker hollow. A dashed line is the period
+    before, of all series together, and a vertical one marks a change of what routes. A point opens
+    the rows behind it.
     """
-    width = BUCKETS[window.bucket]
-    width_ms = width.total_seconds() * 1000
-    starts = [f"{start:%Y-%m-%d %H:%M}" for start in window.bucket_starts]
-    bars = [
-        go.Bar(
-            name=labels[one.name],
-            x=starts,
-            y=[height(one.buckets.get(start), metric) for start in window.bucket_starts],
-            hovertext=[hover(one.buckets.get(start)) for start in window.bucket_starts],
-            hovertemplate=f"%{{fullData.name}}<br>%{{x|{DATE_FORMATS[window.bucket]}}}"
-            "<br>%{hovertext}<extra></extra>",
-            customdata=[links[one.name]] * len(starts) if one.name in links else None,
-            marker=marker(index, one.name),
-            xperiod=width_ms,
-            xperiodalignment="middle",
-        )
-        for index, one in enumerate(series)
+    axis, shape = TimeAxis(asked.window), bar if asked.metric in ADDITIVE else line
+    traces = [
+        {
+            "name": label,
+            "x": axis.middles,
+            "y": [
+                height(asked.metric, value_of(one, start, asked.metric))
+                for start in asked.window.bucket_starts
+            ],
+            "hovertext": hovers(one, asked, axis),
+            "hovertemplate": "%{fullData.name}<br>%{hovertext}<extra></extra>",
+            "meta": {"rows": behind.rows(one)},
+            **shape(axis, colour(index, one.name), one.name, history.unfinished),
+        }
+        for index, (one, label) in enumerate(zip(history.series, labels, strict=True))
     ]
-    layout = go.Layout(
-        template={},
-        barmode="stack",
-        bargap=0.25,
-        showlegend=False,
-        xaxis={
+    if asked.compare:
+        traces.append(line_before(history, asked, axis))
+    marks = marks_of(changes, axis)
+    places = range(len(asked.window.bucket_starts))
+    layout = {
+        "barmode": "stack",
+        "showlegend": False,
+        "shapes": [upright(x) for x, _ in marks],
+        "annotations": [word_at(x, word) for x, word in marks],
+        "xaxis": {
             "type": "date",
-            "range": [starts[0], f"{window.bucket_starts[-1] + width:%Y-%m-%d %H:%M}"],
+            "range": [axis.at(asked.window.start), axis.at(asked.window.end)],
             "showgrid": False,
-            "nticks": 8,
-            "tickformat": TICK_FORMATS[window.bucket],
+            **axis.ticks(),
         },
-        yaxis={
-            "title": {"text": TITLES[metric]},
+        "yaxis": {
+            "title": {"text": axis_title(asked)},
             "rangemode": "tozero",
-            "tickprefix": "$" if metric == "cost" else "",
+            **units(asked.metric),
         },
-    )
-    figure: dict[str, Any] = go.Figure(bars, layout).to_plotly_json()
-    return figure
+        "meta": {"times": [behind.time(place) for place in places]},
+    }
+    return {"data": traces, "layout": layout}
+
+
+class TimeAxis:
+    """Where the buckets of a window lie, on the clock of its time zone."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        starts = window.bucket_starts
+        ends = [window.end_of(place) for place in range(len(starts))]
+        lengths = [end - start for start, end in zip(starts, ends, strict=True)]
+        self.widths = [length / timedelta(milliseconds=1) * 0.78 for length in lengths]
+        self.middles = [
+            self.at(start + length / 2) for start, length in zip(starts, lengths, strict=True)
+        ]
+        self.names = [wording.bucket_name(window, start) for start in starts]
+
+    def ticks(self) -> dict[str, Any]:
+        """Return where the axis is labelled: where buckets begin, eight of them at most."""
+        starts, bucket = self.window.bucket_starts, self.window.bucket
+        each: dict[str, Any] = {}
+        if bucket == "month":
+            each = {"dtick": "M1"}
+        elif len(starts) <= LABELS:
+            step = STEPS[bucket] / timedelta(milliseconds=1)
+            each = {"dtick": step, "tick0": self.at(starts[-1])}
+        return {"nticks": LABELS, "tickformat": TICK_FORMATS.get(bucket, "%-d %b"), **each}
+
+    def at(self, moment: datetime) -> str:
+        """Return a moment as the axis has it."""
+        return f"{moment.astimezone(self.window.zone):%Y-%m-%d %H:%M:%S}"
+
+
+def bar(axis: TimeAxis, fill: str, name: str, unfinished: datetime | None) -> dict[str, Any]:
+    """Return the look of a bar per bucket; the rest of the groups is dotted."""
+    plain = "." if name == OTHER else ""
+    patterns = ["/" if start == unfinished else plain for start in axis.window.bucket_starts]
+    marker = {"color": fill, "line": {"width": 0}, "pattern": {"shape": patterns}}
+    return {"type": "bar", "width": axis.widths, "marker": marker}
+
+
+def line(axis: TimeAxis, stroke: str, _name: str, unfinished: datetime | None) -> dict[str, Any]:
+    """Return the look of a line with a marker per bucket."""
+    starts = axis.window.bucket_starts
+    symbols = ["circle-open" if start == unfinished else "circle" for start in starts]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "line": {"color": stroke, "width": 2},
+        "marker": {"color": stroke, "size": 7, "symbol": symbols},
+    }
+
+
+def value_of(one: Series, start: datetime, metric: str) -> float | None:
+    """Return the figure of a bucket; of what adds up it is 0 where there is none."""
+    figures = one.buckets.get(start)
+    if figures is None:
+        return 0 if metric in ADDITIVE else None
+    return figures.metric(metric)
+
+
+def hovers(one: Series, asked: UsageFilter, axis: TimeAxis) -> list[str]:
+    """Return what each point says when pointed at."""
+    return [
+        f"{name}<br>{said(figures, asked.metric)}" if figures else ""
+        for name, start in zip(axis.names, asked.window.bucket_starts, strict=True)
+        for figures in [one.buckets.get(start)]
+    ]
+
+
+def said(figures: Figures, metric: str) -> str:
+    """Return a bucket's figures: the metric, and the volume behind it."""
+    found = wording.written(metric, figures.metric(metric))
+    if metric in wording.COUNTS:
+        return f"{found} {wording.COUNTS[metric]}"
+    things = (figures.decisions, "decision") if figures.decisions else (figures.requests, "request")
+    return f"{found}<br>{wording.counted(*things)}"
+
+
+def line_before(history: History, asked: UsageFilter, axis: TimeAxis) -> dict[str, Any]:
+    """Return the dashed line of the period before, as far as this one has come."""
+    earlier = [one.previous for one in history.series if one.previous]
+    values = []
+    for start in asked.window.bucket_starts:
+        parts = [one.buckets[start] for one in earlier if start in one.buckets]
+        values.append(together(parts).metric(asked.metric))
+        if start == history.unfinished:
+            break
+    return {
+        "type": "scatter",
+        "name": "Period before, in total",
+        "mode": "lines",
+        "x": axis.middles,
+        "y": [height(asked.metric, value) for value in values],
+        "hovertext": [wording.written(asked.metric, value) for value in values],
+        "hovertemplate": "%{fullData.name}<br>%{hovertext}<extra></extra>",
+        "line": {"color": "var(--text-muted)", "width": 2, "dash": "dash"},
+    }
+
+
+def together(parts: Iterable[Figures]) -> Figures:
+    """Return what several figures add up to."""
+    parts = list(parts)
+    sums = {name: sum(getattr(part, name) for part in parts) for name in SUMS}
+    classes = zip_longest(*(part.latencies for part in parts), fillvalue=0)
+    return Figures(**sums, latencies=tuple(map(sum, classes)))
+
+
+def marks_of(changes: Sequence[Change], axis: TimeAxis) -> list[tuple[str, str]]:
+    """Return where changes are marked, and with which words."""
+    window = axis.window
+    near = (window.end - window.start) * NEAR
+    marks: list[tuple[datetime, list[str]]] = []
+    for change in changes:
+        if marks and change.at - marks[-1][0] < near:
+            marks[-1][1].append(change.what)
+        else:
+            marks.append((change.at, [change.what]))
+    return [(axis.at(at), ", ".join(dict.fromkeys(words))) for at, words in marks]
+
+
+def upright(x: str) -> dict[str, Any]:
+    """Return a vertical line."""
+    look = {"color": "var(--line-strong)", "width": 1, "dash": "dot"}
+    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": look}
+
+
+def word_at(x: str, word: str) -> dict[str, Any]:
+    """Return a word beside a vertical line."""
+    return {
+        "x": x,
+        "yref": "paper",
+        "y": 1,
+        "text": word,
+        "textangle": -90,
+        "showarrow": False,
+        "xanchor": "right",
+        "yanchor": "top",
+        "font": {"size": 11, "color": "var(--chart-text)"},
+    }
+
+
+def axis_title(asked: UsageFilter) -> str:
+    """Return what the figures on the axis are."""
+    name = wording.METRIC_NAMES[asked.metric]
+    return f"{name}, since the start" if asked.cumulative else name
+
+
+def units(metric: str) -> dict[str, Any]:
+    """Return how the axis writes a metric."""
+    if metric in wording.USD:
+        return {"tickprefix": "$"}
+    if metric in wording.MS:
+        return {"ticksuffix": " s"}
+    return {"tickformat": ".0%"} if metric in wording.SHARES else {}
+
+
+def session_figure(timeline: Timeline, decisions_page: str) -> dict[str, Any] | None:
+    """Return a bar per turn as high as its cost, a colour per model; None where nothing cost.
+
+    A bar opens its turn's decision.
+    """
+    if not timeline.cost_micro_usd:
+        return None
+    numbers = list(range(1, len(timeline.turns) + 1))
+    links = [
+        f"{decisions_page}{turn.choice.public_id}/" if turn.choice else None
+        for turn in timeline.turns
+    ]
+    bars = []
+    for index, model in enumerate(timeline.models):
+        costs = [
+            sum(line.call.cost_micro_usd or 0 for line in turn.lines if line.call.model == model)
+            for turn in timeline.turns
+        ]
+        bars.append(
+            {
+                "type": "bar",
+                "name": model,
+                "x": numbers,
+                "y": [cost / MICRO for cost in costs],
+                "hovertext": [format_usd(cost) for cost in costs],
+                "hovertemplate": "Turn %{x}<br>%{fullData.name}<br>%{hovertext}<extra></extra>",
+                "customdata": links,
+                "marker": {"color": colour(index, model), "line": {"width": 0}},
+            }
+        )
+    layout = {
+        "barmode": "stack",
+        "bargap": 0.25,
+        "showlegend": False,
+        "xaxis": {"showgrid": False, "nticks": 12, "tickformat": "d", "title": {"text": "Turn"}},
+        "yaxis": {"rangemode": "tozero", "tickprefix": "$", "nticks": 5},
+    }
+    return {"data": bars, "layout": layout}
 
 
 def probability_figure(shares: Sequence[tuple[str, float]]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
 
 PER = 1_000_000
 # How far a reported cost may be from the computed one, in percent of the latter.
@@ -73,7 +72,8 @@ def cost_micro_usd(tokens: Tokens, tiers: Iterable[PriceTier], day: date) -> int
         + tokens.cache_write * cache_write
         + tokens.output * tier.output
     )
-    return round(Fraction(total, PER))
+    whole, rest = divmod(total, PER)
+    return whole + (2 * rest > PER or (2 * rest == PER and whole % 2 == 1))
 
 
 def differs(computed: int | None, reported: int | None) -> bool:

@@ -1,5 +1,7 @@
 """The shapes of usage in the API."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rest_framework import serializers
@@ -7,10 +9,13 @@ from rest_framework import serializers
 from routing.models import Outcome
 from usage.models import Status, UsageEvent
 from usage.pricing import TOLERATED_PERCENT
-from usage.queries import REPLAY_DAYS, Figures, Preview, Series, Totals
-from usage.ranges import Window
+from usage.queries import REPLAY_DAYS, History, Preview, Series, Totals
+from usage.queries.history import sums_of
+from usage.question import METRICS, RATIOS, UsageFilter, stamp
 from usage.replay import Outcome as PolicyOutcome
 from usage.reports import MAX_COUNT, MAX_EVENTS, MUST_BE
+from usage.saving import Saving
+from usage.sums import COMPARISON_SUMS, NOTHING, SUMS, Figures
 
 ESTIMATE = "Computed from tokens and list prices: an estimate, not a bill."
 
@@ -89,6 +94,7 @@ class EventSerializer(serializers.ModelSerializer[UsageEvent]):
             "event_id",
             "decision_id",
             "session_id",
+            "key_id",
             "occurred_at",
             "received_at",
             "model",
@@ -116,77 +122,170 @@ class EventSerializer(serializers.ModelSerializer[UsageEvent]):
         }
 
 
-class FiguresSerializer(serializers.Serializer[Figures]):
-    """Sums over some events."""
+class SumsSerializer(serializers.Serializer[Figures]):
+    """Sums over some calls or decisions: in a series those that its metric is read off."""
 
-    requests = serializers.IntegerField()
-    cost_micro_usd = serializers.IntegerField(
-        help_text=f"{ESTIMATE} Only events that have a price count."
+    requests = serializers.IntegerField(help_text="Calls that were reported.")
+    errors = serializers.IntegerField(  # type: ignore[assignment]
+        help_text="Calls with the status `error`."
     )
-    unpriced = serializers.IntegerField(help_text="Events without a price, so of unknown cost.")
+    unpriced = serializers.IntegerField(help_text="Calls without a price, so of unknown cost.")
+    cost_micro_usd = serializers.IntegerField(
+        help_text=f"{ESTIMATE} Only calls that have a price count."
+    )
     tokens = serializers.IntegerField(help_text="Tokens of every kind.")
     input_tokens = serializers.IntegerField()
     cache_read_tokens = serializers.IntegerField()
     cache_write_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField(help_text="With the reasoning tokens.")
+    reasoning_tokens = serializers.IntegerField()
+    decisions = serializers.IntegerField()
+    fallbacks = serializers.IntegerField(help_text="Decisions that fell back to Balanced.")
+    switched = serializers.IntegerField(help_text="Decisions that moved a session to a model.")
 
 
-class PointSerializer(FiguresSerializer):
-    """The sums of one bucket."""
+def metric_value(what: str) -> serializers.FloatField:
+    """Return the field of a metric's value."""
+    return serializers.FloatField(
+        allow_null=True,
+        help_text=f"{what}: micro-USD, a number, a share or ms. Null where there is nothing behind"
+        " it.",
+    )
+
+
+class PointSerializer(SumsSerializer):
+    """One bucket."""
 
     start = serializers.DateTimeField()
+    value = metric_value("The metric")
+    previous_value = metric_value("With `compare`, the metric in the bucket before it in its place")
+    unfinished = serializers.BooleanField(help_text="Whether the bucket is still filling.")
 
 
 class SeriesSerializer(serializers.Serializer[Series]):
-    """One group over time. Buckets in which it has no events are left out."""
+    """One group over time. Buckets in which it has nothing are left out, unless `cumulative`."""
 
-    name = serializers.CharField()
-    total = FiguresSerializer()
-    points = serializers.SerializerMethodField()
-
-    def get_points(self, series: Series) -> list[dict[str, Any]]:
-        """Return the buckets, oldest first."""
-        return [
-            {"start": stamp(start), **FiguresSerializer(figures).data}
-            for start, figures in sorted(series.buckets.items())
-        ]
-
-
-class DecisionTotalsSerializer(serializers.Serializer[Totals]):
-    """How decisions went."""
-
-    count = serializers.IntegerField(source="decisions")
-    fallbacks = serializers.IntegerField()
-    fallback_rate = serializers.FloatField(allow_null=True)
-    estimated_saving_micro_usd = serializers.IntegerField(
-        source="saved_micro_usd",
-        help_text="What the calls would have cost on the baseline model minus what they did cost:"
-        " an estimate.",
+    name = serializers.CharField(help_text="`Other` is the rest together, `(none)` no value.")
+    then = serializers.CharField(allow_null=True, help_text="The name in the second group.")
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="The same, but keys by their names."
     )
+    value = metric_value("The metric of the whole window")
+    previous_value = metric_value("With `compare`, that of the period before")
+    total = SumsSerializer()
+    points = PointSerializer(many=True)
+
+
+class SavingSerializer(serializers.Serializer[Saving]):
+    """What the calls would have cost on the baseline model minus what they did: an estimate.
+
+    The ends are those of a 90% interval; null without a routing table, and of the period before.
+    """
+
+    micro_usd = serializers.IntegerField()
+    low_micro_usd = serializers.IntegerField(allow_null=True)
+    high_micro_usd = serializers.IntegerField(allow_null=True)
+
+
+class TotalSerializer(SumsSerializer):
+    """Everything of a window together."""
+
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    cost_per_request = metric_value("Micro-USD per call that has a price")
+    cache_hit_rate = metric_value("The share of tokens read that came from the provider's cache")
+    error_rate = metric_value("The share of calls that ended in an error")
+    fallback_rate = metric_value("The share of decisions that fell back to Balanced")
+    latency_p50 = metric_value("The median latency")
+    latency_p95 = metric_value("The latency that 95% of the calls did not exceed")
+    saved = SavingSerializer()
 
 
 class UsageSerializer(serializers.Serializer[Any]):
     """The answer to GET /usage."""
 
-    range = serializers.CharField(source="window.name", help_text="`custom` with `from`.")
+    range = serializers.CharField(help_text="`custom` with `from`.")
+    time_zone = serializers.CharField(help_text="The team's: its days, weeks and months are meant.")
+    start = serializers.DateTimeField(help_text="`from`, or the beginning of its hour.")
+    end = serializers.DateTimeField(help_text="`to`, or the end of its hour.")
+    bucket = serializers.CharField()
     group = serializers.CharField()
-    bucket = serializers.CharField(source="window.bucket")
-    start = serializers.DateTimeField(source="window.start")
-    end = serializers.DateTimeField(source="window.end")
-    total = FiguresSerializer(source="totals.used")
-    decisions = DecisionTotalsSerializer(source="totals")
+    then = serializers.CharField(allow_null=True)
+    metric = serializers.ChoiceField(METRICS)
+    cumulative = serializers.BooleanField()
+    covered_to = serializers.DateTimeField(
+        allow_null=True, help_text="All that was recorded before this moment is in the figures."
+    )
+    total = TotalSerializer()
+    previous_total = TotalSerializer(
+        help_text="The period before, of a running one up to the same elapsed time."
+    )
     series = SeriesSerializer(many=True)
 
 
-def stamp(moment: Any) -> str:
-    """Return a time as the API writes it."""
-    return str(serializers.DateTimeField().to_representation(moment))
-
-
-def usage_body(window: Window, group: str, sums: Totals, series: list[Series]) -> Any:
+def usage_body(
+    asked: UsageFilter, history: History, sums: Totals, covered_to: datetime | None
+) -> dict[str, Any]:
     """Return the answer to GET /usage."""
-    question = {"window": window, "group": group, "totals": sums, "series": series}
-    return UsageSerializer(question).data
+    assert sums.previous is not None
+    return {
+        "range": asked.window.name,
+        "time_zone": asked.window.zone.key,
+        "start": stamp(asked.window.start),
+        "end": stamp(asked.window.end),
+        "bucket": asked.window.bucket,
+        "group": asked.group,
+        "then": asked.then or None,
+        "metric": asked.metric,
+        "cumulative": asked.cumulative,
+        "covered_to": covered_to and stamp(covered_to),
+        "total": total_body(sums),
+        "previous_total": total_body(sums.previous),
+        "series": [series_body(asked, history, series) for series in history.series],
+    }
+
+
+def total_body(sums: Totals) -> dict[str, Any]:
+    """Return everything of a window together."""
+    return {
+        "start": stamp(sums.window.start),
+        "end": stamp(sums.window.end),
+        **sums_body(sums.used, SUMS),
+        **{name: sums.used.metric(name) for name in RATIOS},
+        "saved": SavingSerializer(sums.saved).data,
+    }
+
+
+def series_body(asked: UsageFilter, history: History, series: Series) -> dict[str, Any]:
+    """Return one group over time."""
+    shown, before = sums_of(asked.metric), series.previous
+    starts = {*series.buckets, *(before.buckets if before else ())}
+    points = []
+    for start in sorted(starts):
+        figures = series.buckets.get(start, NOTHING)
+        point = {"start": stamp(start), "value": figures.metric(asked.metric)}
+        if before:
+            earlier = before.buckets.get(start, NOTHING)
+            point["previous_value"] = earlier.metric(asked.metric)
+        unfinished = start == history.unfinished
+        points.append(point | {"unfinished": unfinished} | sums_body(figures, shown))
+    label = " / ".join(history.key_names.get(name, name) for name in series.names)
+    body = {
+        "name": series.name,
+        "then": series.then or None,
+        "label": label,
+        "value": series.total.metric(asked.metric),
+        "total": sums_body(series.total, shown),
+        "points": points,
+    }
+    return body | ({"previous_value": before.total.metric(asked.metric)} if before else {})
+
+
+def sums_body(figures: Figures, names: Sequence[str]) -> dict[str, int]:
+    """Return sums, without those that only the saving is read off."""
+    wanted = [name for name in names if name in SUMS and name not in COMPARISON_SUMS]
+    found = {name: getattr(figures, name) for name in wanted}
+    return found | {"tokens": figures.tokens} if "requests" in found else found
 
 
 class PreviewIntervalSerializer(serializers.Serializer[Any]):

@@ -1,14 +1,12 @@
-"""Overview, usage, and decisions with what was reported for them."""
+"""The overview, the leaderboard for a project's traffic, and previews of policies."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -17,9 +15,7 @@ from leaderboard.filters import one_of
 from leaderboard.queries import NO_ORIGIN, current_table
 from leaderboard.views import SORT_COLUMNS, line
 from lib import taxonomy
-from lib.csv_text import to_csv
 from lib.errors import ApiError
-from lib.ranges import LENGTHS
 from routing.forms import PolicyForm
 from routing.live_evidence import HALF_LIFE_DAYS, combine, lines
 from routing.models import Mode
@@ -30,16 +26,13 @@ from routing.queries.policies import Owner, current_policy, owner_in_force
 from routing.views.policy import may_edit, show, show_faulty
 from teams.access import Access, project_page
 from usage import queries
-from usage.charts import usage_figure, weighted_figure
-from usage.filters import UsageFilter, read_filter
-from usage.queries import GROUPS, METRICS, NONE, OTHER, Series
-from usage.templatetags.figures import route_label
+from usage.actions.rolling import do_catch_up
+from usage.cards import cards
+from usage.charts import weighted_figure
+from usage.filters import read_filter
 from usage.weighting import Traffic, mix_of, standing_of, weigh
 
-PAGE_SIZE = 50
 RECENT = 10
-# Groups by which the list of decisions can be narrowed, so that a bar can lead to its rows.
-LINKED_GROUPS = ("model", "route", "mode", "reason")
 # What the board is weighted by: so long back, and not by fewer decisions than this.
 TRAFFIC_DAYS = 30
 LEAST_TRAFFIC = 20
@@ -49,18 +42,18 @@ LEAST_TRAFFIC = 20
 @require_safe
 def overview(request: HttpRequest, access: Access) -> HttpResponse:
     """The last seven days at a glance, or how to begin."""
-    project_id = access.project.pk
-    now = timezone.now()
+    project, now = access.project, timezone.now()
     context: dict[str, Any] = {
         "access": access,
-        "policy": current_policy(project_id),
-        "failing": failing_models(access.project.team_id, now),
+        "policy": current_policy(project.pk),
+        "failing": failing_models(project.team_id, now),
     }
-    if queries.has_traffic(project_id):
-        asked = read_filter({"range": "7d"}, now)
+    if queries.has_traffic(project.pk):
+        do_catch_up()
+        asked = read_filter({"range": "7d"}, now, project.team.time_zone)
         context |= {
-            "totals": queries.totals(project_id, asked.window),
-            "decisions": decisions_of(project_id).order_by("-created_at", "-id")[:RECENT],
+            "cards": cards(queries.totals(project, asked, now)),
+            "decisions": decisions_of(project.pk).order_by("-created_at", "-id")[:RECENT],
         }
     else:
         context["curl"] = first_call(request)
@@ -76,107 +69,6 @@ def first_call(request: HttpRequest) -> str:
         '  -H "Content-Type: application/json" \\\n'
         """  -d '{"messages": [{"role": "user", "content": "Fix the failing date test"}]}'"""
     )
-
-
-@project_page()
-@require_safe
-def usage(request: HttpRequest, access: Access) -> HttpResponse:
-    """Usage over time, split by the group in the URL."""
-    asked, problem = ask(request)
-    project_id = access.project.pk
-    series = queries.usage_over_time(project_id, asked.window, asked.group, asked.metric)
-    labels = {one.name: group_label(asked.group, one.name) for one in series}
-    links = decision_links(access, asked, series)
-    context = {
-        "access": access,
-        "asked": asked,
-        "own": {name: None if asked.range else request.GET.get(name) for name in ("from", "to")},
-        "problem": problem,
-        "ranges": LENGTHS,
-        "groups": GROUPS,
-        "metrics": METRICS,
-        "buckets": asked.window.offered,
-        "totals": queries.totals(project_id, asked.window),
-        "figure": usage_figure(series, asked.window, asked.metric, labels, links),
-        "linked": bool(links),
-        "groups_table": [
-            {
-                "label": labels[one.name],
-                "link": links.get(one.name),
-                "swatch": index if one.name != OTHER else None,
-                "total": one.total,
-            }
-            for index, one in enumerate(series, start=1)
-        ],
-        "bucket_columns": labels.values(),
-        "bucket_rows": [
-            (start, [one.buckets.get(start) for one in series])
-            for start in reversed(asked.window.bucket_starts)
-            if any(start in one.buckets for one in series)
-        ],
-        "events": queries.events_of(project_id)[:RECENT],
-        "csv_url": reverse("usage_csv", args=[access.project.slug]),
-    }
-    return render(request, "usage/usage.html", context, status=400 if problem else 200)
-
-
-@project_page()
-@require_safe
-def usage_csv(request: HttpRequest, access: Access) -> HttpResponse:
-    """The usage page's figures as CSV: one row per bucket and group."""
-    asked, problem = ask(request)
-    if problem:
-        return HttpResponse(f"{problem}\n", content_type="text/plain; charset=utf-8", status=400)
-    series = queries.usage_over_time(access.project.pk, asked.window, asked.group, asked.metric)
-    name = f"{access.project.slug}-usage-{asked.window.name}-by-{asked.group}.csv"
-    columns = list(queries.SUMS)
-    rows = [
-        [f"{start:%Y-%m-%dT%H:%M:%SZ}", one.name, *(getattr(figures, column) for column in columns)]
-        for start in asked.window.bucket_starts
-        for one in series
-        if (figures := one.buckets.get(start))
-    ]
-    return HttpResponse(
-        to_csv(["start", asked.group, *columns], rows),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
-
-
-def ask(request: HttpRequest) -> tuple[UsageFilter, str]:
-    """Return what the URL asks for and, when that makes no sense, the defaults and the problem."""
-    now = timezone.now()
-    try:
-        return read_filter(request.GET, now), ""
-    except ApiError as error:
-        return read_filter({}, now), error.message
-
-
-def group_label(group: str, name: str) -> str:
-    """Return a group's name as people read it."""
-    if name == OTHER or (group == "model" and name != NONE):
-        return name
-    if name == NONE:
-        return "Not classified" if group == "route" else "Without a decision"
-    return route_label(name) if group == "route" else taxonomy.label(name)
-
-
-def decision_links(access: Access, asked: UsageFilter, series: Sequence[Series]) -> dict[str, str]:
-    """Return for each series the list of the decisions behind it, where there is such a list."""
-    if asked.group not in LINKED_GROUPS:
-        return {}
-    address = reverse("decisions", args=[access.project.slug])
-    names = [one.name for one in series if one.name not in (NONE, OTHER)]
-    return {
-        name: f"{address}?{urlencode({**time_params(asked), asked.group: name})}" for name in names
-    }
-
-
-def time_params(asked: UsageFilter) -> dict[str, str]:
-    """Return the parameters of the list of decisions for the time that is asked for."""
-    if asked.range:
-        return {"range": asked.range}
-    return {"from": asked.window.start.isoformat(), "to": asked.window.end.isoformat()}
 
 
 @project_page()

@@ -23,6 +23,7 @@ from routing.queries.policies import in_force, team_in_force
 from teams.access import GRANTED, Permission
 from teams.keys import Scope
 from teams.models import ApiKey, AuditEvent, Project, Team, User
+from usage.models import Notice
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS")
 SAFE = frozenset({"GET", "HEAD"})
@@ -56,12 +57,13 @@ class Open:
 @dataclass(frozen=True)
 class Page:
     """A project's page. `form` makes a POST that changes something for who has `write`, or where
-    it only `asks`, one that is answered.
+    it only `asks`, one that is answered. Without `reads` there is nothing but that POST.
     """
 
     read: Permission = Permission.VIEW
     write: Permission | None = None
     asks: bool = False
+    reads: bool = True
     form: Callable[[World], dict[str, Any]] = lambda _: {}
 
     def needs(self, method: str) -> Permission:
@@ -70,7 +72,7 @@ class Page:
 
     def offers(self, method: str) -> bool:
         """Tell whether the page knows the method."""
-        return method in SAFE or (method == "POST" and self.write is not None)
+        return self.reads if method in SAFE else method == "POST" and self.write is not None
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ def policy_form(world: World) -> dict[str, Any]:
 def team_policy_form(world: World) -> dict[str, Any]:
     """Return a draft that begins at the default of apollo's team."""
     return {**policy_form(world), "based_on": team_in_force(world.apollo.team_id).tag}
+
+
+def budget_form(_: World) -> dict[str, Any]:
+    """Return a budget that anyone who may make one can make."""
+    return {"scope": "project", "period": "daily", "limit": "20", "at_limit": "warn"}
 
 
 def feed_form(world: World) -> dict[str, Any]:
@@ -162,10 +169,18 @@ TABLE: dict[str, Kind] = {
     "withdraw_run": Operators(writes=True),
     "restore_run": Operators(reads=False),
     "make_table_current": Operators(writes=True),
+    "record": Operators(),
+    "set_aside_jsonl": Operators(),
+    "try_set_aside_again": Operators(reads=False),
+    "discard_set_aside": Operators(),
     "overview": Page(),
     "usage": Page(),
     "usage_csv": Page(),
     "project_board": Page(),
+    "usage_events": Page(),
+    "usage_events_csv": Page(),
+    "usage_live": Page(),
+    "sessions": Page(),
     "decisions": Page(),
     "decisions_csv": Page(),
     "decision": Page(),
@@ -187,6 +202,22 @@ TABLE: dict[str, Kind] = {
         Permission.EDIT_TEAM_POLICY,
         form=lambda world: {"based_on": team_policy_form(world)["based_on"]},
     ),
+    "budgets": Page(),
+    "new_budget": Page(Permission.EDIT_POLICY, Permission.EDIT_POLICY, form=budget_form),
+    "edit_budget": Page(Permission.EDIT_POLICY, Permission.EDIT_POLICY, form=budget_form),
+    "delete_budget": Page(Permission.EDIT_POLICY, Permission.EDIT_POLICY),
+    "restore_budget": Page(Permission.EDIT_POLICY, Permission.EDIT_POLICY, reads=False, asks=True),
+    "renew_budget_secret": Page(Permission.EDIT_POLICY, Permission.EDIT_POLICY),
+    "test_budget": Page(Permission.EDIT_POLICY, Permission.EDIT_POLICY, reads=False),
+    "send_notice_again": Page(
+        Permission.EDIT_POLICY,
+        Permission.EDIT_POLICY,
+        reads=False,
+        form=lambda _: {"notice": Notice.objects.get().pk},
+    ),
+    "team_settings": Page(
+        write=Permission.EDIT_TEAM_POLICY, form=lambda _: {"time_zone": "Europe/Berlin"}
+    ),
     "keys": Page(
         Permission.MANAGE_KEYS,
         Permission.MANAGE_KEYS,
@@ -206,10 +237,19 @@ TABLE: dict[str, Kind] = {
         body=lambda _: {"quality_bar": 0.9},
         headers={"If-Match": "*"},
     ),
+    "api_budgets": Call(
+        {"GET": Scope.USAGE_READ, "POST": Scope.POLICY_WRITE},
+        body=lambda _: {"limit_micro_usd": 1_000_000},
+    ),
+    "api_budget": Call(
+        {"GET": Scope.USAGE_READ, "PUT": Scope.POLICY_WRITE, "DELETE": Scope.POLICY_WRITE},
+        body=lambda _: {"limit_micro_usd": 1_000_000},
+    ),
     "api_policy_versions": Call({"GET": Scope.USAGE_READ}),
     "api_policy_preview": Call({"POST": Scope.USAGE_READ}, body=lambda _: {"quality_bar": 0.9}),
     "api_usage": Call({"GET": Scope.USAGE_READ, "POST": Scope.USAGE_WRITE}, body=usage_body),
     "api_usage_events": Call({"GET": Scope.USAGE_READ}),
+    "api_usage_export": Call({"GET": Scope.USAGE_READ}),
 }
 
 
@@ -236,9 +276,11 @@ ARGUMENTS: dict[str, Callable[[World], str]] = {
     "older": lambda _: "0",
     "newer": lambda _: "1",
     "earlier": lambda _: "1",
+    "budget_id": lambda world: world.apollo.budgets.get(limit_micro_usd=5_000_000).public_id,
     "feed_id": lambda _: Feed.objects.get().public_id,
     "ingestion_id": lambda _: Ingestion.objects.get().public_id,
     "run_id": lambda _: Run.objects.get().public_id,
+    "stream": lambda _: "usage",
 }
 
 
@@ -411,7 +453,7 @@ def check_call(probe: Probe, kind: Call, *, is_single: bool) -> None:
             foreign = {200, 422}
         else:
             # A body may name what belongs to others, which is as unknown as what is not there.
-            foreign = {200, 404, 422}
+            foreign = {200, 201, 404, 422}
         probe.expect("another team's key", with_key(world.outsider_key), method, foreign, **sent)
 
 
@@ -423,7 +465,9 @@ def owner_can(url: Url, kind: Kind, world: World) -> list[str]:
     shown = ""
     if isinstance(kind, Page):
         owner = signed_in(world.members["owner"])
-        shown = text_of(probe.expect("owner", owner, "GET", {200}, sees=True))
+        statuses = {200} if kind.reads else {405}
+        shown = text_of(probe.expect("owner", owner, "GET", statuses, sees=True))
+        shown += "" if kind.reads else MARK
         if kind.write:
             sent = as_form(kind.form(world))
             probe.expect("owner", owner, "POST", {200, 302}, changes=True, sees=True, **sent)
@@ -436,7 +480,7 @@ def owner_can(url: Url, kind: Kind, world: World) -> list[str]:
             sent = as_json(kind.body(world)) if method in ("POST", "PUT") else {}
             sent["headers"] = dict(kind.headers)
             answer = probe.expect(
-                "key with the scope", client, method, {200}, changes=True, sees=True, **sent
+                "key with the scope", client, method, {200, 201}, changes=True, sees=True, **sent
             )
             shown += text_of(answer) if method == "GET" else MARK
     if not isinstance(kind, Open) and MARK not in shown:
@@ -482,6 +526,8 @@ def foreign_rows(model: type[Model], borealis: Project) -> Any:
         rows = rows.exclude(pk=borealis.team_id)
     if "project" in names:
         rows = rows.exclude(project=borealis)
+    if "project_id" in names:
+        rows = rows.exclude(project_id=borealis.pk)
     if "team" in names:
         rows = rows.exclude(team=borealis.team)
     return rows.values()

@@ -6,6 +6,7 @@ The table of URLs and the checker are in `access_contract`.
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from kilo_site.tests import access_contract
@@ -28,13 +29,15 @@ from leaderboard.actions.feeds import do_request_ingestion, do_save_feed
 from leaderboard.models import Feed, IngestionState
 from leaderboard.tests.runs import make_run, tasks
 from leaderboard.tests.tables import publish_table, table_bytes
+from routing.actions.budgets import do_create_budget
 from routing.actions.policies import do_save_policy
 from routing.queries import live
 from teams.access import Permission
 from teams.actions import do_add_member, do_create_key
 from teams.keys import Scope
 from teams.models import Project, Role, User
-from usage.tests.traffic import catalogue, decide, report
+from usage.actions.alerts import do_alert
+from usage.tests.traffic import catalogue, decide, report, settle
 
 URLS = {url.name: url for url in every_url()}
 
@@ -61,6 +64,17 @@ def world(
     for owner in (apollo, apollo.team):
         do_save_policy(owner, actor=alice, based_on=None, note=f"{MARK} note")
     live.renew("the policy is saved")
+    budget = do_create_budget(
+        apollo.team,
+        apollo,
+        actor=alice,
+        period="daily",
+        limit_micro_usd=5_000_000,
+        emails=[f"{MARK}@example.org"],
+    )
+    budget.key_id = f"{MARK}-key"
+    budget.save()
+    do_alert(budget, timezone.now().date(), 3_000_000)
     feed = Feed(name="results", format="aider", location="/nowhere/results.yml")
     do_save_feed(feed, actor=SETUP)
     ingestion, _ = do_request_ingestion(feed, actor=SETUP)
@@ -69,6 +83,7 @@ def world(
     run = make_run("lab/small", tasks(3, 1))
     run.ingestion = ingestion
     run.save()
+    settle()
     members: dict[str, User] = {Role.OWNER: alice, Role.VIEWER: bob}
     members[Role.EDITOR] = User.objects.create_user("editor@example.org", PASSWORD)
     do_add_member(apollo.team, members[Role.EDITOR], Role.EDITOR, actor=SETUP)

@@ -163,7 +163,7 @@ def check_api(api: Api, decisions: list[Any]) -> None:
     events = api.get("usage/events")["data"]
     assert {event["decision_id"] for event in events} == ids
     usage = api.get("usage")
-    assert (usage["total"]["requests"], usage["decisions"]["count"]) == (2, 2)
+    assert (usage["total"]["requests"], usage["total"]["decisions"]) == (2, 2)
     assert usage["total"]["cost_micro_usd"] == sum(event["cost_micro_usd"] for event in events) > 0
     assert [series["name"] for series in usage["series"]] == [CHEAP[1]]
 
@@ -182,9 +182,10 @@ def check_pages(page: Page, home: str, alice: User, decisions: list[Any]) -> Non
     expect(page.locator(".chart__plot .barlayer .point").first).to_be_attached()
     row = page.get_by_role("region", name="Totals by model").get_by_role("row", name=CHEAP[1])
     expect(row.get_by_role("cell").first).to_have_text("2")
+    row.get_by_role("link", name=CHEAP[1], exact=True).click()
     calls = page.get_by_role("region", name="Usage events")
     for one in decisions:
-        expect(calls.get_by_role("link", name=one["id"])).to_be_visible()
+        expect(calls.locator(f"a[href$='{one['id']}/']")).to_be_visible()
 
     tabs.get_by_role("link", name="Decisions").click()
     expect(page.get_by_role("row", name=CHEAP[1])).to_have_count(2)

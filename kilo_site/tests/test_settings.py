@@ -21,7 +21,7 @@ PRODUCTION = {
     "API_KEY_SECRET": secrets.token_urlsafe(48),
     "ALLOWED_HOSTS": "router.example, www.router.example",
 }
-OTHERS = ("DEBUG", "HTTPS", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS")
+OTHERS = ("DEBUG", "HTTPS", "BEHIND_PROXY", "CSRF_TRUSTED_ORIGINS", "EMAIL_URL", "SITE_URL")
 
 
 @pytest.fixture(autouse=True)
@@ -128,12 +128,57 @@ def test_a_database_url_is_taken_apart() -> None:
         "HOST": "db.example",
         "PORT": "5433",
     }
-    assert database["OPTIONS"] == {"sslmode": "require", "connect_timeout": "3"}
-    patient = env.database("postgres://db/site?connect_timeout=30")
-    assert patient["OPTIONS"] == {"connect_timeout": "30"}
+    assert database["OPTIONS"] == {
+        "sslmode": "require",
+        "connect_timeout": "3",
+        "options": "-c jit=off",
+    }
+    patient = env.database("postgres://db/site?connect_timeout=30&options=")
+    assert patient["OPTIONS"] == {"connect_timeout": "30", "options": ""}
     assert env.database("postgres:///site?host=/run/postgresql")["HOST"] == "/run/postgresql"
     with pytest.raises(ImproperlyConfigured, match=r"not mysql://.*Leave it unset"):
         env.database("mysql://db/site")
+
+
+def test_without_a_mail_server_mail_is_written_to_the_log() -> None:
+    assert load()["EMAIL_BACKEND"] == "django.core.mail.backends.console.EmailBackend"
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "starts_tls", "begins_with_tls"),
+    [
+        ("smtp://mail.example", 25, False, False),
+        ("smtp+tls://me:p%40ss@mail.example", 587, True, False),
+        ("smtps://me:p%40ss@mail.example:4465", 4465, False, True),
+    ],
+)
+def test_a_mail_server_is_one_address(
+    monkeypatch: pytest.MonkeyPatch, url: str, port: int, starts_tls: bool, begins_with_tls: bool
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", url)
+    site = load()
+    assert (site["EMAIL_HOST"], site["EMAIL_PORT"]) == ("mail.example", port)
+    assert (site["EMAIL_USE_TLS"], site["EMAIL_USE_SSL"]) == (starts_tls, begins_with_tls)
+    assert site["EMAIL_HOST_PASSWORD"] == ("p@ss" if "me:" in url else "")
+
+
+def test_what_is_no_mail_server_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMAIL_URL", "mail.example:25")
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL must name a mail server"):
+        load()
+
+
+def test_webhooks_reach_the_own_network_only_where_the_operator_owns_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load()["WEBHOOK_PRIVATE_ADDRESSES"] is True
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    site = load()
+    assert (site["WEBHOOK_PRIVATE_ADDRESSES"], site["SITE_URL"]) == (
+        False,
+        "https://router.example",
+    )
 
 
 def test_flags_numbers_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:

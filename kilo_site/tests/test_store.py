@@ -6,7 +6,17 @@ import pytest
 from pytest_django import Settings
 
 from lib import store as stores
-from lib.store import LocalStore, RedisStore, Store, StoreUnavailable, get_store
+from lib.store import (
+    DECISIONS,
+    PREFIX,
+    USAGE,
+    Entry,
+    LocalStore,
+    RedisStore,
+    Store,
+    StoreUnavailable,
+    get_store,
+)
 
 
 @pytest.fixture(params=["local", pytest.param("redis", marks=pytest.mark.production)])
@@ -79,24 +89,72 @@ def test_events_wait_in_the_stream_until_they_are_forgotten(settings: Settings) 
     assert isinstance(store, RedisStore)
     assert store.commit(None, b"", 1, b"one")
     assert store.commit("k", b"v", 60, b"two")
-    entries = store.oldest_events(10)
-    assert [event for _, event in entries] == [b"one", b"two"]
-    store.forget_events([entries[0][0]])
-    assert [event for _, event in store.oldest_events(10)] == [b"two"]
+    entries = store.waiting(DECISIONS, 10)
+    assert [entry.event for entry in entries] == [b"one", b"two"]
+    store.forget(DECISIONS, entries[:1])
+    assert [entry.event for entry in store.waiting(DECISIONS, 10)] == [b"two"]
+
+
+@pytest.mark.production
+def test_an_event_that_waits_is_not_taken_again_and_counts_once(settings: Settings) -> None:
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
+    store.client.set(PREFIX + "there", 100)
+    first = Entry(b"a" * 16, b"one", 5, ("there", "missing"))
+    second = Entry(b"b" * 16, b"two", 7, ("there",))
+    assert store.append([first]) == [True]
+    assert store.append([first, second, second]) == [False, True, False]
+    assert store.fetch("there", "missing").values == (b"112", None)
+    entries = store.waiting(USAGE, 10)
+    assert [entry.event for entry in entries] == [b"one", b"two"]
+    store.forget(USAGE, entries)
+    assert store.append([first]) == [True]
+
+
+@pytest.mark.production
+def test_a_stream_without_room_takes_nothing_and_trims_nothing(settings: Settings) -> None:
+    settings.STREAM_ROOM = 2
+    get_store.cache_clear()
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
+    assert [store.commit("k", b"v", 60, event) for event in (b"1", b"2", b"3")] == [
+        True,
+        True,
+        False,
+    ]
+    assert store.backlog(DECISIONS).waiting == 2
+    entry = [Entry(b"a" * 16, b"one")]
+    assert store.append(entry) is not None
+    store.client.xadd(USAGE, {"event": b"two"})
+    assert store.append([Entry(b"c" * 16, b"three")]) is None
+    get_store.cache_clear()
+
+
+@pytest.mark.production
+def test_what_was_set_aside_can_be_tried_again(settings: Settings) -> None:
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
+    store.set_aside(USAGE, b"event", "too long")
+    [found] = store.aside(USAGE, 10)
+    assert (found.event, found.reason) == (b"event", "too long")
+    assert store.backlog(USAGE).aside == 1
+    assert store.try_again(USAGE) == 1
+    assert [entry.event for entry in store.waiting(USAGE, 10)] == [b"event"]
+    assert store.backlog(USAGE).aside == 0
 
 
 @pytest.mark.production
 def test_only_one_recorder_works_at_a_time(settings: Settings) -> None:
     store = get_store(settings.REDIS_URL)
     assert isinstance(store, RedisStore)
-    with store.recording(0) as mine, store.recording(0) as other:
+    with store.recording(USAGE, 0) as mine, store.recording(USAGE, 0) as other:
         assert (mine, other) == (True, False)
-    with store.recording(0) as free:
+    with store.recording(USAGE, 0) as free:
         assert free
 
 
 def test_a_store_that_is_away_says_so() -> None:
-    away = RedisStore("redis://127.0.0.1:1/0")
+    away = RedisStore("redis://127.0.0.1:1/0", 10)
     with pytest.raises(StoreUnavailable):
         away.fetch("k")
     with pytest.raises(StoreUnavailable):

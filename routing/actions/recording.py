@@ -1,28 +1,29 @@
 """Decisions find their way into the database."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import connection
 
-from lib.store import RedisStore, StoreUnavailable, get_store
-from routing.models import Decision
+from lib.bulk import columns_of, is_postgresql, quoted, stage
+from lib.recording import record_stream, write_all
+from lib.store import DECISIONS, RedisStore, StoreUnavailable, Waiting, get_store
+from routing.models import Decision, StaleHour
 from routing.queries.decisions import find_decision
+from teams.models import Project
 
 log = structlog.get_logger()
-BATCH = 1000
-# What a database says of a row that it will never take.
-REFUSED = (DataError, IntegrityError)
 
 
 class DecisionEvent(msgspec.Struct):
     """A decision on its way through the stream: the columns of `routing.models.Decision`.
 
-    `evidence` is anything that can be written as JSON; it is read back as a dict.
+    `evidence` is anything that can be written as JSON; it is read back as JSON text.
     """
 
     public_id: str
@@ -51,8 +52,15 @@ class DecisionEvent(msgspec.Struct):
     evidence: Any
 
 
+class ReadEvent(DecisionEvent):
+    """A decision as it comes out of the stream."""
+
+    evidence: msgspec.Raw
+
+
 encode = msgspec.json.Encoder().encode
-decoder = msgspec.json.Decoder(DecisionEvent)
+decoder = msgspec.json.Decoder(ReadEvent)
+values_of = attrgetter(*(column for column in columns_of(Decision) if column != "evidence"))
 
 
 def do_keep(event: DecisionEvent, key: str | None, state: bytes) -> None:
@@ -67,7 +75,7 @@ def do_keep(event: DecisionEvent, key: str | None, state: bytes) -> None:
         log.warning("store_unavailable", error=str(away))
         taken = False
     if not taken:
-        write([decoder.decode(data)])
+        write_all([decoder.decode(data)], write, refused)
 
 
 def do_announce() -> None:
@@ -81,23 +89,23 @@ def do_announce() -> None:
         log.warning("store_unavailable", error=str(away))
 
 
-def do_record_decisions(wait_seconds: float = 2.0) -> int:
-    """Move what waits in the stream into the database and return how many decisions that were.
+def do_record_decisions(wait_seconds: float = 2.0) -> bool:
+    """Move what waits in the stream into the database, and return whether that was done.
 
-    At least once: an event leaves the stream after the commit, and its own id keeps a second
-    try from doubling it. Only one recorder works at a time, so that whoever waits for its turn
-    finds everything older in the database. Embedded there is no stream, hence nothing to do.
+    It is not when another recorder is still at it after the wait. Embedded there is no stream.
     """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):
-        return 0
-    recorded = 0
-    with store.recording(wait_seconds) as mine:
-        while mine and (entries := store.oldest_events(BATCH)):
-            write(readable(store, [event for _, event in entries]))
-            store.forget_events([entry for entry, _ in entries])
-            recorded += len(entries)
-    return recorded
+        return True
+
+    def record(entries: Sequence[Waiting]) -> None:
+        write_all(
+            readable(store, entries),
+            write,
+            lambda event, error: store.set_aside(DECISIONS, encode(event), str(error)),
+        )
+
+    return record_stream(store, DECISIONS, record, wait_seconds=wait_seconds)
 
 
 def do_find_decision(project_id: int, public_id: str) -> Decision | None:
@@ -112,34 +120,81 @@ def do_find_decision(project_id: int, public_id: str) -> Decision | None:
     return found
 
 
-def readable(store: RedisStore, events: Iterable[bytes]) -> list[DecisionEvent]:
+def readable(store: RedisStore, entries: Iterable[Waiting]) -> list[ReadEvent]:
     """Decode events; what cannot be read is set aside and reported, never dropped."""
     decoded = []
-    for event in events:
+    for entry in entries:
         try:
-            decoded.append(decoder.decode(event))
+            decoded.append(decoder.decode(entry.event))
         except msgspec.DecodeError as error:
             log.error("malformed_event", error=str(error))
-            store.set_aside(event)
+            store.set_aside(DECISIONS, entry.event, str(error))
     return decoded
 
 
-def write(events: list[DecisionEvent]) -> None:
-    """Insert decisions; those already there stay, those that cannot be kept are dropped.
+def refused(event: ReadEvent, error: Exception) -> None:
+    """Report a decision that the database refuses where there is no store to keep it."""
+    log.error("decision_not_recorded", decision=event.public_id, error=str(error))
 
-    A project may be deleted by now; and one decision must not hold up all that wait behind it.
+
+def write(events: Sequence[ReadEvent]) -> None:
+    """Insert decisions; those already there stay, and those of a deleted project go with it."""
+    there = do_hold_projects({event.project_id for event in events})
+    kept = [event for event in events if event.project_id in there]
+    if is_postgresql():
+        copy(kept)
+    else:
+        insert(kept)
+
+
+def do_hold_projects(project_ids: set[int]) -> set[int]:
+    """Return which of these projects there are, and keep them from being deleted until this
+    transaction ends: what is inserted for them would be left behind.
     """
+    projects = Project.objects.filter(pk__in=project_ids)
+    if is_postgresql():
+        projects = projects.select_for_update(no_key=True)
+    return set(projects.values_list("pk", flat=True))
+
+
+def copy(events: Sequence[ReadEvent]) -> None:
+    """Insert decisions with COPY."""
+    place = columns_of(Decision).index("evidence")
+
+    def row(event: ReadEvent) -> list[Any]:
+        values = list(values_of(event))
+        values.insert(place, bytes(event.evidence).decode())
+        return values
+
+    staged, columns = stage(Decision, map(row, events)), quoted(columns_of(Decision))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO routing_decision ({columns})"  # noqa: S608
+            f" SELECT {columns} FROM {staged} ON CONFLICT DO NOTHING"
+        )
+        cursor.execute(
+            "INSERT INTO routing_stalehour (project_id, hour)"  # noqa: S608
+            f" SELECT DISTINCT project_id, date_trunc('hour', created_at) FROM {staged}"
+        )
+
+
+def insert(events: Sequence[ReadEvent]) -> None:
+    """Insert decisions one by one, as a database without COPY does."""
     rows = [
-        Decision(**{name: getattr(event, name) for name in event.__struct_fields__})
+        Decision(
+            **{name: getattr(event, name) for name in event.__struct_fields__}
+            | {"evidence": msgspec.json.decode(event.evidence)}
+        )
         for event in events
     ]
-    try:
-        with transaction.atomic():
-            Decision.objects.bulk_create(rows, ignore_conflicts=True)
-    except REFUSED:
-        for row in rows:
-            try:
-                with transaction.atomic():
-                    row.save(force_insert=True)
-            except REFUSED as error:
-                log.error("decision_not_recorded", decision=row.public_id, error=str(error))
+    Decision.objects.bulk_create(rows, ignore_conflicts=True)
+    do_mark_stale((row.project_id, row.created_at) for row in rows)
+
+
+def do_mark_stale(touched: Iterable[tuple[int, datetime]]) -> None:
+    """Note in which hours of which projects something was recorded; in the same transaction."""
+    hours = {
+        (project_id, at.astimezone(UTC).replace(minute=0, second=0, microsecond=0))
+        for project_id, at in touched
+    }
+    StaleHour.objects.bulk_create(StaleHour(project_id=one, hour=hour) for one, hour in hours)

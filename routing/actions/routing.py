@@ -1,5 +1,6 @@
 """One routing decision: read the request, decide, keep what has to be remembered."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ from msgspec import Struct
 from leaderboard.table import Table
 from lib.errors import ApiError
 from lib.ids import new_id
+from lib.money import format_usd
 from lib.taxonomy import DIFFICULTIES, ROUTES
 from routing import sessions
 from routing.actions.recording import DecisionEvent, do_keep
+from routing.budgets import Spent
 from routing.classifier import digest, load_classifier, narrow, read_request
 from routing.counterfactual import runner_up
 from routing.engine.classification import Classification
@@ -85,6 +88,7 @@ class Evidence(Struct):
     failed: list[str]
     live_evidence: bool
     candidates: tuple[Candidate, ...]
+    budget: Spent | None = None
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,22 @@ def do_route(
 ) -> Routed:
     """Decide, and unless told otherwise record the decision and the session.
 
-    Raises ApiError 422 when the constraints leave no model.
+    Raises ApiError 422 when the constraints leave no model, and 402 when a spent budget refuses.
     """
-    fresh, version, read = classify(messages, mode, tools, task, known.session)
     now_ms = time.time_ns() // 1_000_000
-    choice = decide(request, fresh, known.rules, known.table, known.session, now_ms, known.reports)
+    if known.spent and known.spent.action == "refuse":
+        raise exhausted(known.spent, now_ms)
+    fresh, version, read = classify(messages, mode, tools, task, known.session)
+    choice = decide(
+        request,
+        fresh,
+        known.rules,
+        known.table,
+        known.session,
+        now_ms,
+        known.reports,
+        known.spent.restriction if known.spent else None,
+    )
     if isinstance(choice, Refusal):
         raise ApiError(422, f"no_model_{choice.code}", choice.message, param=choice.param)
     evidence = evidence_of(choice, request, known, version, len(messages))
@@ -134,6 +149,24 @@ def do_route(
         state = replace(choice.session, last_reading=read)
         do_keep(as_event(routed, known, now_ms), key, sessions.encode(state))
     return routed
+
+
+def exhausted(spent: Spent, now_ms: int) -> ApiError:
+    """Return the 402 of a spent budget that refuses."""
+    seconds = math.ceil(spent.resets_at.timestamp() - now_ms / 1000)
+    return ApiError(
+        402,
+        "budget_exhausted",
+        f"{spent.words} is spent: {format_usd(spent.spent_micro_usd)} so far. It begins anew at"
+        f" {spent.resets_at:%Y-%m-%dT%H:%M:%SZ}. Wait until then, or have its limit raised.",
+        details={
+            "budget": spent.id,
+            "limit_micro_usd": spent.limit_micro_usd,
+            "spent_micro_usd": spent.spent_micro_usd,
+            "resets_at": spent.resets_at,
+        },
+        retry_after_seconds=max(seconds, 1),
+    )
 
 
 def classify(
@@ -195,6 +228,7 @@ def evidence_of(
         failed=list(failed_on(known.reports.failures, believed)),
         live_evidence=known.rules.live_evidence,
         candidates=choice.candidates,
+        budget=known.spent,
     )
 
 

@@ -216,6 +216,18 @@ class StepsSerializer(serializers.Serializer[Any]):
     cost_micro_usd = serializers.IntegerField()
 
 
+class SpentSerializer(serializers.Serializer[Any]):
+    """A budget that was spent, and what that led to."""
+
+    id = serializers.CharField()
+    scope = serializers.CharField(help_text="team, project or key")
+    period = serializers.CharField(help_text="daily or monthly")
+    action = serializers.CharField(help_text="warn, cheapest, balanced or refuse")
+    spent_micro_usd = serializers.IntegerField()
+    limit_micro_usd = serializers.IntegerField()
+    resets_at = serializers.DateTimeField()
+
+
 class DecisionDetailSerializer(DecisionSerializer):
     """A stored decision with the evidence it stood on, and what follows from it.
 
@@ -223,6 +235,7 @@ class DecisionDetailSerializer(DecisionSerializer):
     """
 
     ladder = serializers.SerializerMethodField()
+    budget = serializers.SerializerMethodField()
     evidence = serializers.JSONField()
     counterfactual = serializers.SerializerMethodField()
     rerun = serializers.SerializerMethodField()
@@ -231,6 +244,11 @@ class DecisionDetailSerializer(DecisionSerializer):
     def get_ladder(self, decision: Decision) -> Any:
         """Return the ladder that was given, None when there was none."""
         return decision.evidence.get("ladder")
+
+    @extend_schema_field(SpentSerializer(allow_null=True))
+    def get_budget(self, decision: Decision) -> Any:
+        """Return the spent budget that the decision was made under, None when there was none."""
+        return decision.evidence.get("budget")
 
     @extend_schema_field(CounterfactualSerializer)
     def get_counterfactual(self, _: Decision) -> Any:

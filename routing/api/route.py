@@ -44,8 +44,8 @@ def answers_errors(
                 response["WWW-Authenticate"] = "Bearer"
             if error.status == 405:
                 response["Allow"] = "POST"
-            if error.status == 503:
-                response["Retry-After"] = "5"
+            if error.retry_after_seconds is not None:
+                response["Retry-After"] = str(error.retry_after_seconds)
             return response
 
     return answered
@@ -147,6 +147,7 @@ def answer(routed: Routed) -> dict[str, Any]:
             "baseline_cost_micro_usd": choice.baseline_cost_micro_usd,
         },
         "ladder": choice.ladder,
+        "budget": routed.evidence.budget,
         "session": {
             "id": routed.session_id,
             "sticky": choice.sticky,

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from leaderboard.table import Table
+from routing.engine.balanced import balanced, usable
 from routing.engine.classification import Classification
 from routing.engine.escalation import (
     ALL_FAILING,
@@ -22,10 +23,11 @@ from routing.engine.escalation import (
 from routing.engine.explain import REFUSALS, about, sentence
 from routing.engine.field import Field, field_of
 from routing.engine.figures import Figures, bar_of, weigh
-from routing.engine.inputs import Request, Rules, Session, on_route
+from routing.engine.inputs import Request, Restriction, Rules, Session, on_route
 from routing.engine.ladders import best_ladder
 from routing.engine.modes import by_mode, price_of_clearing, standing_place, tie_floor
 from routing.engine.outcome import Candidate, Choice, Ladder, Pick, Refusal, Rung, Steps
+from routing.engine.restricted import restricted, without_failed
 from routing.engine.staying import Belief, believe, remember, switched, with_session
 
 # How many models to name for a client whose first choice fails.
@@ -40,6 +42,7 @@ def decide(
     session: Session | None,
     now_ms: int,
     reports: Reports = NOTHING_REPORTED,
+    restriction: Restriction | None = None,
 ) -> Choice | Refusal:
     """Choose a model. `classification` is None when the classifier failed."""
     belief = believe(classification, session, request.in_tool_loop)
@@ -51,12 +54,17 @@ def decide(
     figures = weigh(field, request, belief.acting, rules)
     figures = without_failing(field, figures, reports.failing)
     failed = failed_on(reports.failures, belief.acting)
+    avoided = reports.failing.union(failed)
+    if restriction is not None:
+        left = without_failed(field, figures, failed)
+        spared = restricted(field, left, rules, request, session, avoided, restriction)
+        if spared is not None:
+            return as_choice(field, left, rules, belief, session, spared, now_ms, reports)
     if failed and figures.able:
         figures, climbed = escalate(
             field, figures, rules, failed, session, verifiable=request.verifiable
         )
         return as_choice(field, figures, rules, belief, session, climbed, now_ms, reports)
-    avoided = reports.failing.union(failed)
     pick = fresh_pick(field, figures, rules, request, belief.acting, avoided)
     if pick is None and avoided:
         pick = fresh_pick(field, figures, rules, request, belief.acting)
@@ -103,34 +111,6 @@ def fresh_pick(
     if kept is not None:
         return Pick(field.ids[kept], kept, "standing_choice", held="not_worth_moving")
     return Pick(field.ids[place], place, reason)
-
-
-def balanced(
-    field: Field, figures: Figures, rules: Rules, reason: str, avoided: frozenset[str]
-) -> Pick | None:
-    """Return the fallback: the first usable Balanced model, or where none can be used, the most
-    accurate able model.
-
-    That is never below Balanced: when one is able, it is taken; when none is, nobody promised it.
-    """
-    for model in rules.balanced_models:
-        pick = usable(field, figures, rules, model, reason, avoided)
-        if pick is not None:
-            return pick
-    if figures.best < 0:
-        return None
-    return Pick(field.ids[figures.best], figures.best, reason)
-
-
-def usable(
-    field: Field, figures: Figures, rules: Rules, model: str, reason: str, avoided: frozenset[str]
-) -> Pick | None:
-    """Return the pick of a model that the policy names, None when it may not or cannot be used."""
-    place = field.index.get(model)
-    if place is None:
-        permitted = model not in avoided and rules.permits(model)
-        return Pick(model, None, reason) if permitted else None
-    return None if figures.verdicts[place] else Pick(model, place, reason)
 
 
 def refusal(figures: Figures) -> Refusal:
@@ -309,10 +289,13 @@ def verdicts_on(figures: Figures, rules: Rules, pick: Pick) -> list[str]:
 def next_best(field: Field, figures: Figures, pick: Pick) -> tuple[str, ...]:
     """Return whom to try when the call fails.
 
-    First the cheapest that are at least as accurate, then the most accurate of the rest.
+    First the cheapest that are at least as accurate, then the most accurate of the rest. Where a
+    budget is spent, the cheapest.
     """
     accuracy, cost = figures.accuracy, figures.cost
-    floor = -1.0 if pick.place is None else accuracy[pick.place]
+    floor = -1.0
+    if pick.place is not None and pick.held != "over_budget":
+        floor = accuracy[pick.place]
     ranked = [place for place in figures.able if accuracy[place] >= floor]
     ranked.sort(key=cost.__getitem__)
     if len(ranked) <= FALLBACK_MODELS:

@@ -18,6 +18,8 @@ REASONS: Final[dict[str, str]] = {
     "below_floor": "No candidate reaches the accuracy floor, so the most accurate takes it",
     "session_kept": "The session stays on the model that is working",
     "escalated": "Goes past a model that failed on this task",
+    "budget_cheapest": "A budget is spent, so the cheapest model takes it",
+    "budget_balanced": "A budget is spent, so Balanced takes it",
     "low_confidence": "The request is unclear, so Balanced takes it",
     "nothing_clears": "No candidate clears the bar, so Balanced takes it",
     "no_table": "No routing table is published, so Balanced takes it",
@@ -39,6 +41,7 @@ VERDICTS: Final[dict[str, str]] = {
     "session_held": "Would win afresh, but the session stays where it is",
     "set_aside": "Clears the bar, but the request is too unclear to trust the reading",
     "overruled": "Would win afresh, but the policy pins another model to this kind of work",
+    "over_budget": "Would win afresh, but a budget is spent",
     "passed_over": "Would win afresh, but another promises more per dollar after the failure",
     "below_bar": "Below the quality bar",
     "failed_here": "Failed on this task",
@@ -168,6 +171,14 @@ def sentence(
             return f"No routing table is published yet, so {model} takes every request."
         case _:
             return f"The request could not be classified, so {model} takes it."
+
+
+def saving(code: str, model: str, because: str, cost: float | None) -> str:
+    """Return the sentence of a decision that a spent budget made; `because` names the budget."""
+    price = "" if cost is None else f", at about {format_usd(cost)} a task"
+    if code == "budget_balanced":
+        return f"{because}, so Balanced takes every request: {model}{price}."
+    return f"{because}, so {model}, the cheapest model that can take this, does{price}."
 
 
 def climbing(ladder: Ladder, work: str) -> str:

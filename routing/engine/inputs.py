@@ -81,6 +81,17 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(f"{head}{found}.*{tail}", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Restriction:
+    """What a spent budget leaves of the choice: only the "cheapest" model, or only "balanced" ones.
+
+    `because` says so, as the start of a sentence.
+    """
+
+    to: str
+    because: str
+
+
 @lru_cache(maxsize=1024)
 def on_route(rules: Rules, route: str) -> Rules:
     """Return the rules for one route: with the mode that is set for it, or the model pinned to it.

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F, QuerySet, TextField, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import NullIf
 
+from lib.ids import made_at
 from routing.models import Decision
 
 
@@ -36,20 +37,32 @@ class DecisionFilter:
 
 
 EVERYTHING = DecisionFilter()
+# A decision and its id are made within so long of each other, whatever clocks do.
+NEAR = timedelta(hours=1)
 LADDER = {"ladder": F("evidence__ladder")}
 
 
 def find_decisions(project_id: int, ids: Iterable[str]) -> dict[str, Decision]:
     """Return the project's decisions with these public ids; ids of others are simply absent."""
-    rows = with_ladder(project_id).filter(public_id__in=set(ids)).defer("evidence")
-    return {decision.public_id: decision for decision in rows}
+    times = {name: at for name in ids if (at := made_at(name))}
+    if not times:
+        return {}
+    rows = with_ladder(project_id).filter(
+        public_id__in=times,
+        # An id tells its month, and so where to look for it.
+        created_at__gte=min(times.values()) - NEAR,
+        created_at__lte=max(times.values()) + NEAR,
+    )
+    return {decision.public_id: decision for decision in rows.defer("evidence")}
 
 
 def find_decision(project_id: int, public_id: str) -> Decision | None:
     """Return one of the project's decisions with all its evidence; None for anything else."""
-    if "\x00" in public_id:
+    at = made_at(public_id)
+    if at is None:
         return None
-    return with_ladder(project_id).filter(public_id=public_id).first()
+    near = {"created_at__gte": at - NEAR, "created_at__lte": at + NEAR}
+    return with_ladder(project_id).filter(public_id=public_id, **near).first()
 
 
 def with_ladder(project_id: int) -> QuerySet[Decision]:

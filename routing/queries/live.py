@@ -1,4 +1,4 @@
-"""What the request path keeps in memory: keys, policies and routing tables.
+"""What the request path keeps in memory: keys, budgets, policies and routing tables.
 
 Nothing here is queried twice within one *generation* of the store (see `lib.store`), so a warm
 request asks the database nothing. A change anywhere moves the generation on, and the next request
@@ -17,10 +17,12 @@ from leaderboard.queries import current_table
 from leaderboard.table import Table
 from lib.store import LOCAL_REFRESH_SECONDS, StoreUnavailable, get_store
 from routing import failing, session_failures, sessions
+from routing.budgets import Limit, Spent, ruling
 from routing.engine.escalation import NOTHING_REPORTED, Reports
 from routing.engine.inputs import Rules, Session
 from routing.live_evidence import combine
 from routing.models import Mode, Policy
+from routing.queries.budgets import limits_over
 from routing.queries.outcomes import team_outcomes
 from routing.queries.policies import InForce, in_force
 from teams import keys
@@ -33,12 +35,16 @@ MAX_AGE_SECONDS = 60
 
 @dataclass
 class Memory:
-    """One generation's keys, policies and each team's table, and the one before to fall back on."""
+    """One generation's keys, budgets, policies and each team's table.
+
+    And the generation before, to fall back on.
+    """
 
     generation: str
     previous: "Memory | None" = None
     made_at: float = field(default_factory=time.monotonic)
     holders: dict[str, KeyHolder] = field(default_factory=dict)
+    limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
     tables: dict[int, Table | None] = field(default_factory=dict)
     live_tables: dict[int, Table | None] = field(default_factory=dict)
@@ -57,6 +63,7 @@ class Situation:
     table: Table | None
     session: Session | None
     reports: Reports = NOTHING_REPORTED
+    spent: Spent | None = None
 
 
 _lock = threading.Lock()
@@ -76,16 +83,23 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     holder = recall(memory, digest, token)
     if holder is None:
         return None
-    wanted = [failing.key(holder.team_id)]
+    now = timezone.now()
+    counters = [limit.counter(now) for limit in limits_of(memory, holder)]
+    wanted = [*counters, failing.key(holder.team_id)]
     if session_id:
         wanted.append(sessions.key(holder.project_id, session_id))
         wanted.append(session_failures.key(holder.project_id, session_id))
     try:
         fetched = get_store(settings.REDIS_URL).fetch(*wanted)
-        generation, (scores, *kept) = fetched.generation, fetched.values
+        generation, values = fetched.generation, fetched.values
     except StoreUnavailable:
         generation = f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}"
-        scores, kept = None, []
+        values = (None,) * len(wanted)
+    counted = {
+        name: None if value is None else int(value)
+        for name, value in zip(counters, values, strict=False)
+    }
+    scores, *kept = values[len(counters) :]
     state, failed = kept or (None, None)
     if not memory.is_current(generation):
         memory = renew(generation)
@@ -99,6 +113,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
         (live_table_of if rules.live_evidence else table_of)(memory, holder.team_id),
         sessions.decode(state),
         reports_of(scores, failed),
+        ruling(limits_of(memory, holder), counted, now),
     )
 
 
@@ -136,6 +151,18 @@ def recall(memory: Memory, digest: str, token: str) -> KeyHolder | None:
         if holder is not None:
             memory.holders[digest] = holder
     return holder
+
+
+def limits_of(memory: Memory, holder: KeyHolder) -> tuple[Limit, ...]:
+    """Return the budgets that a key's requests count towards."""
+    if holder.key_id not in memory.limits:
+        try:
+            memory.limits[holder.key_id] = limits_over(holder)
+        except AWAY:
+            if memory.previous is None or holder.key_id not in memory.previous.limits:
+                raise
+            return memory.previous.limits[holder.key_id]
+    return memory.limits[holder.key_id]
 
 
 def rules_of(memory: Memory, project_id: int) -> Rules:

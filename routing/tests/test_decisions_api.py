@@ -70,6 +70,7 @@ def test_a_decision_reads_as_it_was_given(apollo: Project, apollo_key: str) -> N
         "table_version": "t_1",
         "runner_up": "lab/large",
         "ladder": None,
+        "budget": None,
         "evidence": {"candidates": [], "runner_up": "lab/large"},
         "counterfactual": {"by_bar": [], "by_price": [], "by_confidence": None},
         "rerun": None,

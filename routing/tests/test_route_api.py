@@ -17,7 +17,7 @@ from leaderboard.actions.bundling import do_load_figures
 from leaderboard.actions.cataloguing import do_load_catalogue
 from leaderboard.actions.publishing import do_publish
 from leaderboard.tests.tables import publish_table, table_bytes
-from lib.store import RedisStore, get_store
+from lib.store import DECISIONS, RedisStore, get_store
 from routing import sessions
 from routing.actions.policies import do_save_policy
 from routing.actions.recording import do_record_decisions
@@ -323,7 +323,7 @@ def test_what_cannot_be_recorded_is_set_aside_and_the_rest_lands(
     store.commit(None, b"", 1, b"not a decision")
     ask(apollo_key, turn(RENAME))
     assert len(recorded()) == 1
-    assert store.client.llen("kilo:events:malformed") == 1
+    assert [one.event for one in store.aside(DECISIONS, 10)] == [b"not a decision"]
     assert recorded() == recorded()
 
 
@@ -334,11 +334,12 @@ def test_a_decision_that_the_database_refuses_does_not_hold_up_the_rest(
     store = get_store(settings.REDIS_URL)
     assert isinstance(store, RedisStore)
     ask(apollo_key, turn(RENAME))
-    [(_, event)] = store.oldest_events(1)
-    store.commit(None, b"", 1, event.replace(b'"mode":"', b'"mode":"' + b"x" * 500))
+    [waiting] = store.waiting(DECISIONS, 1)
+    store.commit(None, b"", 1, waiting.event.replace(b'"mode":"', b'"mode":"' + b"x" * 500))
     ask(apollo_key, turn(RENAME))
     assert len(recorded()) == 2
-    assert store.oldest_events(1) == []
+    assert store.backlog(DECISIONS).waiting == 0
+    assert "too long" in store.aside(DECISIONS, 1)[0].reason
 
 
 def test_with_the_store_away_requests_are_answered_and_recorded(

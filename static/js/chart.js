@@ -16,7 +16,8 @@
    The figure is what `fig.to_plotly_json()` returns. Any string in it of the form `var(--name)` becomes
    that colour of the page, again after every change of theme. Fonts, grid lines and backgrounds come
    from here; what the figure's own layout says wins. A point whose `customdata` is a string, or a list
-   that begins with one, that starts with `?` or `/` opens that address when clicked. In texts the only
+   that begins with one, that starts with `?` or `/` opens that address when clicked; so does a point of a series with an
+   address in `meta.rows`, which the entry of the layout's `meta.times` at its place ends. In texts the only
    tag is <br>: for <b> and the like Plotly writes style attributes, which the page's policy blocks. */
 "use strict";
 
@@ -82,14 +83,15 @@
     return Plotly.react(plot, themed(figure.data), themed(layout), CONFIG);
   }
 
-  function follow({ points }) {
-    const [address] = [points[0].customdata].flat();
+  function follow({ points: [point] }) {
+    const { rows } = point.data.meta ?? {};
+    const address = rows ? rows + this.layout.meta.times[point.pointNumber] : [point.customdata].flat()[0];
     if (typeof address === "string" && /^(\?|\/(?!\/))/.test(address)) location.assign(address);
   }
 
   document.addEventListener("DOMContentLoaded", () => {
     const plots = [...document.querySelectorAll("[data-figure]")];
-    for (const plot of plots) draw(plot).then(() => plot.on("plotly_click", follow));
+    for (const plot of plots) draw(plot).then(() => plot.on("plotly_click", follow.bind(plot)));
     document.addEventListener("themechange", () => plots.forEach(draw));
   });
 })();

@@ -6,16 +6,22 @@ from lib import taxonomy
 from lib.money import format_usd
 from routing.counterfactual import Span
 from routing.engine.explain import FALLBACKS, REASONS, VERDICTS
+from usage import wording
+from usage.wording import short
 
 register = template.Library()
-
-STEPS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 
 
 @register.filter
 def usd(micro_usd: float | None) -> str:
     """Write micro-USD as dollars."""
     return format_usd(micro_usd)
+
+
+@register.filter
+def usd_if_any(micro_usd: float | None) -> str:
+    """Write micro-USD as dollars, nothing for zero, and a question mark for what is not known."""
+    return "?" if micro_usd is None else format_usd(micro_usd) if micro_usd else ""
 
 
 @register.filter
@@ -29,26 +35,25 @@ def usd_change(micro_usd: float | None) -> str:
 @register.filter
 def percent(share: float | None) -> str:
     """Write a share as a percentage: whole, or with a decimal below ten."""
-    if share is None:
-        return "–"
-    return f"{share:.0%}" if share == 0 or share >= 0.1 else f"{share:.1%}"
+    return "–" if share is None else wording.share(share)
 
 
 @register.filter
 def count(number: int | None) -> str:
     """Write a count shortly: 9,999 in full, then 12.3k, 4.5M."""
-    if number is None:
-        return "–"
-    for step, unit in STEPS:
-        if number >= step:
-            return f"{number / (1000 if unit == 'k' else step):.1f}{unit}"
-    return f"{number:,}"
+    return "–" if number is None else short(number)
 
 
 @register.filter
 def route_label(route: str) -> str:
     """Write ``debugging/bug_fixing`` as ``Debugging / Bug fixing``."""
     return " / ".join(taxonomy.label(part) for part in route.split("/") if part)
+
+
+@register.filter
+def subtask_label(route: str) -> str:
+    """Write ``debugging/bug_fixing`` as ``Bug fixing``."""
+    return taxonomy.label(route.rpartition("/")[2])
 
 
 @register.filter

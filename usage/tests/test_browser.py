@@ -1,20 +1,24 @@
-"""The usage chart in a real browser. The `page` fixture fails on whatever the CSP blocks."""
+"""Pages of usage in a real browser. The `page` fixture fails on whatever the CSP blocks."""
 
+import datetime as dt
 import re
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Page, expect
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, expect
 
 from leaderboard.tests.tables import publish_table, table_bytes
 from routing.models import Policy
 from teams.models import Project, User
-from usage.tests.traffic import decide, report
+from usage.tests.traffic import decide, report, settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 BAR = ".chart__plot .barlayer .point path"
+# The place of its bar among those of seven days.
+YESTERDAY = 5
 
 
 def sign_in(page: Page, live_server: Any, user: User) -> None:
@@ -29,9 +33,11 @@ def sign_in(page: Page, live_server: Any, user: User) -> None:
 
 @pytest.fixture
 def usage_page(page: Page, live_server: Any, apollo: Project, bob: User) -> Page:
-    """The usage page of a project with one decision and one event."""
+    """The usage page of a project with one decision and one event, of yesterday."""
     decide(apollo)
-    report(apollo, "a", cost_micro_usd=2_500_000)
+    yesterday = timezone.now() - dt.timedelta(days=1)
+    report(apollo, "a", cost_micro_usd=2_500_000, occurred_at=yesterday)
+    settle()
     sign_in(page, live_server, bob)
     page.emulate_media(color_scheme="light")
     page.goto(f"{live_server.url}/projects/apollo/usage/")
@@ -41,7 +47,7 @@ def usage_page(page: Page, live_server: Any, apollo: Project, bob: User) -> Page
 
 def fill(page: Page) -> str:
     """Return the colour of the bar that has a height."""
-    return str(page.eval_on_selector_all(BAR, "paths => getComputedStyle(paths.at(-1)).fill"))
+    return str(page.locator(BAR).nth(YESTERDAY).evaluate("path => getComputedStyle(path).fill"))
 
 
 def token(page: Page, name: str) -> str:
@@ -54,20 +60,132 @@ def test_the_chart_follows_the_theme(usage_page: Page) -> None:
     assert light == token(usage_page, "--series-1")
     usage_page.emulate_media(color_scheme="dark")
     usage_page.wait_for_function(
-        "([selector, light]) => getComputedStyle(document.querySelector(selector)).fill !== light",
-        arg=[BAR, light],
+        "([selector, place, light]) =>"
+        " getComputedStyle(document.querySelectorAll(selector)[place]).fill !== light",
+        arg=[BAR, YESTERDAY, light],
     )
     assert fill(usage_page) == token(usage_page, "--series-1") != light
 
 
-def test_a_bar_opens_the_decisions_behind_it(usage_page: Page) -> None:
-    bar = usage_page.locator(BAR).last.bounding_box()
+def test_a_bar_opens_the_calls_behind_it_and_back_returns(usage_page: Page) -> None:
+    asked = usage_page.url
+    drawn = usage_page.locator(BAR).nth(YESTERDAY)
+    drawn.scroll_into_view_if_needed()
+    bar = drawn.bounding_box()
     assert bar is not None
     middle = bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2
     usage_page.mouse.move(*middle)
     expect(usage_page.locator(".hoverlayer")).to_contain_text("$2.50")
     usage_page.mouse.click(*middle)
-    expect(usage_page).to_have_url(re.compile(r"decisions/\?range=7d&model=lab%2Fsmall$"))
+    expect(usage_page).to_have_url(re.compile(r"usage/events/\?model=lab%2Fsmall&from=.+&to=.+Z$"))
+    expect(usage_page.locator("tbody tr")).to_have_count(1)
+    usage_page.go_back()
+    expect(usage_page).to_have_url(asked)
+
+
+def test_the_address_holds_what_was_chosen(usage_page: Page) -> None:
+    measure, by = usage_page.get_by_label("Measure"), usage_page.get_by_label("By", exact=True)
+    measure.select_option("Requests")
+    expect(usage_page).to_have_url(re.compile(r"metric=requests"))
+    expect(measure).to_be_focused()
+    by.select_option("Route")
+    expect(usage_page).to_have_url(re.compile(r"metric=requests&group=route&bucket=day$"))
+    usage_page.get_by_label("Cumulative").check()
+    expect(usage_page).to_have_url(re.compile(r"cumulative=true"))
+    # A rate cannot be added up, so choosing one takes that back.
+    measure.select_option("Error rate")
+    expect(usage_page).to_have_url(re.compile(r"metric=error_rate"))
+    expect(usage_page.get_by_role("alert")).to_have_count(0)
+    usage_page.go_back()
+    expect(measure).to_have_value("requests")
+    expect(usage_page.get_by_label("Cumulative")).to_be_checked()
+    usage_page.go_back()
+    expect(usage_page.get_by_label("Cumulative")).not_to_be_checked()
+    expect(by).to_have_value("route")
+    usage_page.go_back()
+    expect(by).to_have_value("model")
+    # What was gone back to can be asked anew.
+    by.select_option("Status")
+    expect(usage_page).to_have_url(re.compile(r"metric=requests&group=status"))
+
+
+def test_rows_add_filters_and_chips_remove_them(usage_page: Page) -> None:
+    usage_page.get_by_role("link", name="without lab/small").click()
+    expect(usage_page.get_by_text("Nothing matches these filters")).to_be_visible()
+    usage_page.get_by_role("link", name="Model: not lab/small").click()
+    expect(usage_page.get_by_role("region", name="Totals").locator("tbody tr")).to_have_count(1)
+    usage_page.get_by_text("Custom…").click()
+    usage_page.get_by_label("From").fill("2026-03-02")
+    usage_page.get_by_label("To, inclusive").fill("2026-03-03")
+    usage_page.get_by_role("button", name="Show").click()
+    expect(usage_page).to_have_url(re.compile(r"\?from=2026-03-02&to=2026-03-03$"))
+    expect(usage_page.get_by_text("Nothing in this time")).to_be_visible()
+
+
+def test_without_scripts_a_button_applies_what_was_chosen(
+    browser: Browser, live_server: Any, apollo: Project, bob: User
+) -> None:
+    report(apollo, "a")
+    settle()
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        sign_in(page, live_server, bob)
+        page.goto(f"{live_server.url}/projects/apollo/usage/?model=lab/small")
+        page.get_by_label("Measure").select_option("Requests")
+        page.get_by_label("Compare with previous").check()
+        page.get_by_role("button", name="Apply").click()
+        expect(page).to_have_url(re.compile(r"model=lab%2Fsmall&metric=requests"))
+        expect(page.get_by_label("Measure")).to_have_value("requests")
+        expect(page.get_by_role("columnheader", name="Requests before")).to_be_visible()
+
+
+def look_again(page: Page) -> None:
+    """Come back to the page, which asks at once what is new."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+@pytest.mark.parametrize("path", ["", "usage/"])
+def test_the_page_turns_on_when_the_first_call_comes_in(
+    page: Page, live_server: Any, apollo: Project, bob: User, path: str
+) -> None:
+    sign_in(page, live_server, bob)
+    page.goto(f"{live_server.url}/projects/apollo/{path}")
+    expect(page.get_by_text("into a terminal")).to_be_visible()
+    report(apollo, "a", cost_micro_usd=2_500_000)
+    settle()
+    look_again(page)
+    expect(page.get_by_text("Spend, estimated")).to_be_visible()
+    expect(page.locator("[data-live]")).to_contain_text("1 call in the last 5 minutes")
+    report(apollo, "b", model="lab/large")
+    look_again(page)
+    expect(page.locator("[data-live]")).to_contain_text("2 calls in the last 5 minutes, the last")
+    expect(page.locator("[data-live]")).to_contain_text("of lab/large")
+
+
+def test_nothing_is_asked_while_nobody_looks(
+    page: Page, live_server: Any, apollo: Project, bob: User
+) -> None:
+    report(apollo, "a")
+    settle()
+    sign_in(page, live_server, bob)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.install()
+    page.goto(f"{live_server.url}/projects/apollo/")
+
+    def polls() -> int:
+        return sum(url.endswith("live.json") for url in asked)
+
+    expect(page.locator("[data-live]")).to_contain_text("1 call")
+    before = polls()
+    with page.expect_response("**/live.json"):
+        page.clock.run_for(5_500)
+    assert polls() == before + 1
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
+    look_again(page)
+    before = polls()
+    page.clock.run_for(60_000)
+    assert polls() == before
 
 
 def test_from_the_list_to_why_and_what_now(
@@ -114,14 +232,22 @@ def test_from_the_list_to_why_and_what_now(
 
 @pytest.mark.parametrize(
     "path",
-    ["", "usage/", "decisions/", "decisions/?sticky=false", "decisions/{decision}/?rerun=true"],
+    [
+        *("", "usage/", "usage/?then=key&compare=previous&not_model=x", "usage/?metric=error_rate"),
+        *("usage/?from=2026-03-02&to=2026-03-03", "usage/events/", "sessions/"),
+        "sessions/?session={session}",
+        *("decisions/", "decisions/?sticky=false", "decisions/{decision}/?rerun=true"),
+    ],
 )
 def test_every_page_fits_a_narrow_screen(
     page: Page, live_server: Any, apollo: Project, bob: User, path: str
 ) -> None:
-    decision = decide(apollo, session_id="a-long-session-name-" * 8, model="provider/" + "m" * 60)
-    report(apollo, "a", decision_id=decision.public_id)
+    session, model = "a-long-session-name-" * 8, "provider/" + "m" * 60
+    decision = decide(apollo, session_id=session, model=model)
+    report(apollo, "a", decision_id=decision.public_id, session_id=session, model=model)
+    settle()
     sign_in(page, live_server, bob)
     page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(f"{live_server.url}/projects/apollo/{path.format(decision=decision.public_id)}")
+    address = path.format(decision=decision.public_id, session=session)
+    page.goto(f"{live_server.url}/projects/apollo/{address}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,10 +1,9 @@
-"""Overview, usage and decisions as people see them."""
+"""The overview and decisions as people see them, and what all pages have in common."""
 
 import csv
 import datetime as dt
 import json
 import re
-from html import unescape
 from typing import Any
 
 import pytest
@@ -16,10 +15,13 @@ from leaderboard.tests.tables import publish_table, table_bytes
 from routing.models import Decision, Policy, TaskOutcome
 from routing.tests.test_route_api import RENAME, ask, turn
 from teams.models import Project, User
-from usage.tests.traffic import EVIDENCE, decide, report
+from usage.tests.traffic import EVIDENCE, decide, report, settle
 
 pytestmark = pytest.mark.django_db
-PAGES = ["", "usage/", "usage.csv", "decisions/", "decisions.csv"]
+PAGES = [
+    *("", "usage/", "usage.csv", "usage/events/", "usage/events.csv", "usage/live.json"),
+    *("sessions/", "decisions/", "decisions.csv"),
+]
 
 
 @pytest.fixture
@@ -70,113 +72,12 @@ def test_the_overview_sums_up_the_last_seven_days(apollo: Project, browser_of_bo
     report(apollo, "a", cost_micro_usd=12_340_000, baseline_cost_micro_usd=20_000_000)
     report(apollo, "b", cost_micro_usd=None)
     report(apollo, "old", cost_micro_usd=99_000_000, occurred_at=timezone.now() - dt.timedelta(8))
+    settle()
     page = text_of(browser_of_bob.get("/projects/apollo/"))
     assert "$12.34" in page
     assert "50%" in page
     assert "Saved, estimated $7.66" in page
     assert "lab/large" in page
-
-
-def test_the_usage_page_has_a_chart_and_the_same_figures_as_tables(
-    apollo: Project, browser_of_bob: Client
-) -> None:
-    report(apollo, "a", cost_micro_usd=2_500_000)
-    report(apollo, "b", model="lab/large", cost_micro_usd=1_250_000)
-    response = browser_of_bob.get("/projects/apollo/usage/?range=24h&group=model")
-    html = response.content.decode()
-    found = re.search(r'<script id="usage-figure" type="application/json">(.*?)</script>', html)
-    assert found
-    figure = json.loads(found[1])
-    assert [trace["name"] for trace in figure["data"]] == ["lab/small", "lab/large"]
-    assert [sum(trace["y"]) for trace in figure["data"]] == [2.5, 1.25]
-    assert figure["data"][0]["marker"]["color"] == "var(--series-1)"
-    page = text_of(response)
-    assert page.count("$2.50") == 3  # by model, by hour, and the call itself
-    assert "Total 2" in page
-
-
-def test_bars_lead_to_the_decisions_behind_them(apollo: Project, browser_of_bob: Client) -> None:
-    report(apollo, "a")
-    html = browser_of_bob.get("/projects/apollo/usage/?group=route").content.decode()
-    link = "/projects/apollo/decisions/?range=7d&amp;route=debugging%2Fbug_fixing"
-    assert f'href="{link}"' in html
-    decide(apollo)
-    assert "lab/small" in text_of(browser_of_bob.get(link))
-
-
-@pytest.mark.parametrize("group", ["model", "route", "mode", "reason", "status"])
-@pytest.mark.parametrize("metric", ["cost", "requests", "tokens"])
-def test_every_split_and_measure_is_drawn(
-    apollo: Project, browser_of_bob: Client, group: str, metric: str
-) -> None:
-    report(apollo, "a")
-    report(apollo, "b", route="", mode="", reason_code="")
-    response = browser_of_bob.get(f"/projects/apollo/usage/?group={group}&metric={metric}")
-    assert response.status_code == 200
-    assert b"usage-figure" in response.content
-
-
-def test_usage_without_events_says_so(browser_of_bob: Client) -> None:
-    response = browser_of_bob.get("/projects/apollo/usage/")
-    assert "No usage in this time" in text_of(response)
-    assert b"plotly" not in response.content
-
-
-@pytest.mark.parametrize(
-    ("query", "allowed"),
-    [
-        ("range=1y", "24h, 7d, 30d, 90d"),
-        ("group=x", "model, route, mode, reason, status"),
-        ("metric=x", "cost, requests, tokens"),
-        ("range=24h&bucket=day", "auto, hour"),
-    ],
-)
-def test_an_unknown_choice_gets_a_notice_and_the_defaults(
-    apollo: Project, browser_of_bob: Client, query: str, allowed: str
-) -> None:
-    report(apollo, "a")
-    response = browser_of_bob.get(f"/projects/apollo/usage/?{query}")
-    assert response.status_code == 400
-    assert f"must be one of {allowed}" in text_of(response)
-    assert b"usage-figure" in response.content
-    refused = browser_of_bob.get(f"/projects/apollo/usage.csv?{query}")
-    assert refused.status_code == 400
-    assert allowed in refused.content.decode()
-
-
-def test_a_stretch_of_ones_own_is_kept_by_every_link(
-    apollo: Project, browser_of_bob: Client
-) -> None:
-    report(apollo, "a", occurred_at=dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC), cost_differs=True)
-    page = browser_of_bob.get("/projects/apollo/usage/?from=2026-03-01&to=2026-03-02")
-    assert "until 3 Mar 2026, 00:00 UTC" in text_of(page)
-    assert "differs" in text_of(page)
-    links = {unescape(one) for one in re.findall(r'href="([^"]+)"', page.content.decode())}
-    kept = {link for link in links if "from=" in link}
-    assert [link for link in kept if "usage.csv" in link]
-    assert [link for link in kept if "decisions/" in link and "model=lab%2Fsmall" in link]
-    for link in kept | {link for link in links if "range=" in link}:
-        base = "" if link.startswith("/") else "/projects/apollo/usage/"
-        assert browser_of_bob.get(base + link).status_code == 200, link
-    refused = browser_of_bob.get("/projects/apollo/usage/?from=2026-03-02&to=2026-03-01")
-    assert refused.status_code == 400
-    assert "to must be after from" in text_of(refused)
-
-
-def test_the_csv_holds_what_the_page_shows(apollo: Project, browser_of_bob: Client) -> None:
-    now = timezone.now()
-    report(apollo, "a", occurred_at=now)
-    report(apollo, "b", occurred_at=now, model="lab/large")
-    response = browser_of_bob.get("/projects/apollo/usage.csv?range=7d&group=model")
-    assert "apollo-usage-7d-by-model.csv" in response["Content-Disposition"]
-    rows = list(csv.DictReader(response.content.decode().splitlines()))
-    assert [row["model"] for row in rows] == ["lab/large", "lab/small"]
-    assert rows[0]["start"] == f"{now:%Y-%m-%d}T00:00:00Z"
-    assert rows[0]["cost_micro_usd"] == "1500"
-    # A spreadsheet would run what begins like a formula.
-    report(apollo, "c", occurred_at=now, model="@cf/model")
-    response = browser_of_bob.get("/projects/apollo/usage.csv?range=7d&group=model")
-    assert "'@cf/model" in response.content.decode()
 
 
 def test_decisions_are_narrowed_by_the_url(apollo: Project, browser_of_bob: Client) -> None:
@@ -353,7 +254,7 @@ def test_a_decision_of_a_session_leads_to_those_around_it(
     assert f"/projects/apollo/decisions/{third.public_id}/" in html
     assert "Before: lab/m0" in text
     assert "After: lab/m2" in text
-    assert "?session=session-1&amp;order=oldest" in html
+    assert "/sessions/?session=session-1" in html
     alone = decide(apollo, session_id="")
     assert "Before:" not in text_of(
         browser_of_bob.get(f"/projects/apollo/decisions/{alone.public_id}/")
@@ -489,6 +390,7 @@ def test_one_decision_takes_few_queries(
 ) -> None:
     # Session, user, membership, project, the switcher's projects; the decision, its policy, its
     # table, its events and its neighbours; again: the policies, the table and its team's.
+    settle()
     with django_assert_max_num_queries(17):
         browser_of_bob.get(f"{routed}?rerun=true")
 
@@ -497,23 +399,35 @@ def test_what_clients_send_is_never_markup(apollo: Project, browser_of_bob: Clie
     hostile = "</script><script>alert(1)</script>"
     decision = decide(apollo, session_id=hostile, model=hostile)
     report(apollo, "a", model=hostile, decision_id=decision.public_id)
-    for page in ("", "usage/", "decisions/", f"decisions/{decision.public_id}/"):
+    report(apollo, "b", model=hostile, session_id=hostile)
+    settle()
+    for page in (
+        *("", "usage/", "usage/?group=session", "usage/events/", "decisions/", "sessions/"),
+        f"usage/?model={hostile}&not_route={hostile}",
+        f"sessions/?session={hostile}",
+        f"decisions/{decision.public_id}/",
+    ):
         html = browser_of_bob.get(f"/projects/apollo/{page}").content.decode()
         assert "<script>alert" not in html
 
 
-@pytest.mark.parametrize("page", ["", "usage/", "decisions/"])
+@pytest.mark.parametrize(
+    ("page", "own"),
+    [("", 12), ("usage/", 14), ("usage/events/", 2), ("sessions/", 2), ("decisions/", 1)],
+)
 def test_more_rows_take_no_more_queries(
     apollo: Project,
     browser_of_bob: Client,
     page: str,
+    own: int,
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for index in range(30):
         decide(apollo)
         report(apollo, f"e{index}", model=f"lab/m{index}")
-    # Session, user, membership, project, the switcher's projects, and up to five of its own.
-    with django_assert_max_num_queries(10):
+    settle()
+    # Session, user, membership, project, the switcher's projects, and its own.
+    with django_assert_max_num_queries(5 + own):
         browser_of_bob.get(f"/projects/apollo/{page}")
 
 

@@ -20,7 +20,7 @@ from routing.models import Decision, Policy
 from routing.queries.live import as_rules
 from routing.queries.policies import default_policy, in_force, team_in_force
 from teams.models import Project, User
-from usage import queries
+from usage.queries import past_traffic
 from usage.replay import Ask, benchmark_asks, replay
 from usage.tests.traffic import EVIDENCE, decide
 
@@ -105,7 +105,7 @@ def test_only_so_many_decisions_are_replayed(
     publish_table(table_bytes(FLEET))
     for _ in range(4):
         decide(apollo)
-    monkeypatch.setattr(queries, "MAX_REPLAYED", 3)
+    monkeypatch.setattr(past_traffic, "MAX_REPLAYED", 3)
     body = ask(api)
     assert (body["decisions"], body["replayed"]) == (4, 3)
 

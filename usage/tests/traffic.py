@@ -6,8 +6,12 @@ from typing import Any
 from django.utils import timezone
 
 from leaderboard.models import CatalogModel, Price
+from lib.ids import new_id
+from routing.actions.recording import do_mark_stale, do_record_decisions
 from routing.models import Decision
 from teams.models import Project
+from usage.actions.recording import do_record_events
+from usage.actions.rolling import do_roll_up
 from usage.models import UsageEvent
 
 EVIDENCE: dict[str, Any] = {
@@ -94,7 +98,12 @@ def decide(project: Project, **fields: Any) -> Decision:
         "table_version": "t_test",
         "evidence": EVIDENCE,
     }
-    return Decision.objects.create(project=project, **{**made_up, **fields})
+    # An id tells when it was made.
+    at = fields.get("created_at") or timezone.now()
+    made_up["public_id"] = new_id("dec", round(at.timestamp() * 1000))
+    decision = Decision.objects.create(project=project, **{**made_up, **fields})
+    do_mark_stale([(project.pk, decision.created_at)])
+    return decision
 
 
 def report(project: Project, event_id: str, **fields: Any) -> UsageEvent:
@@ -110,4 +119,13 @@ def report(project: Project, event_id: str, **fields: Any) -> UsageEvent:
         "output_tokens": 100,
         "cost_micro_usd": 1500,
     }
-    return UsageEvent.objects.create(project=project, event_id=event_id, **{**made_up, **fields})
+    event = UsageEvent.objects.create(project=project, event_id=event_id, **{**made_up, **fields})
+    do_mark_stale([(project.pk, event.occurred_at)])
+    return event
+
+
+def settle() -> None:
+    """Record what waits and roll it up, as the worker does within seconds."""
+    assert do_record_decisions()
+    assert do_record_events()
+    do_roll_up()

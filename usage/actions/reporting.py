@@ -1,22 +1,23 @@
 """Takes in what clients report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-
-from django.db import transaction
 
 from lib.errors import ApiError
 from lib.store import StoreUnavailable
 from routing import failing
 from routing.actions.recording import do_record_decisions
 from routing.actions.reporting import Reported, do_record_outcomes, do_watch, milliseconds
+from routing.budgets import counters
 from routing.failing import Signal
 from routing.models import Decision
+from routing.queries.budgets import limits_over
 from routing.queries.decisions import find_decisions
 from teams.queries import KeyHolder
 from usage import queries
-from usage.models import Status, UsageEvent
+from usage.actions.recording import EventRow, do_keep_events, reported_ids
+from usage.models import Status
 from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs
 from usage.reports import Fault, Report
 
@@ -45,9 +46,9 @@ def do_record_usage(
     models = queries.known_models(report.model for report in reports)
     prices = queries.price_tiers(models)
     decisions = decisions_for(reports, holder.project_id)
-    seen = queries.reported_ids(holder.project_id, (report.event_id for report in reports))
+    seen = reported_ids(holder.project_id, (report.event_id for report in reports))
     results: list[Result] = []
-    events: list[UsageEvent] = []
+    rows: dict[int, EventRow] = {}
     for index, item in enumerate(items):
         if isinstance(item, Fault):
             results.append(Result(index, None, REJECTED, item))
@@ -60,18 +61,23 @@ def do_record_usage(
         else:
             seen.add(item.event_id)
             decision = decisions.get(item.decision_id or "")
-            events.append(event_of(item, holder, decision, prices.get(item.model, []), now))
+            rows[index] = row_of(item, holder, decision, prices.get(item.model, []), now)
             results.append(Result(index, item.event_id, ACCEPTED))
-    # Together: events that are kept without their outcomes would be duplicates when sent again.
-    with transaction.atomic():
-        # A batch sent twice at the same moment must not fail either.
-        UsageEvent.objects.bulk_create(events, ignore_conflicts=True)
-        do_record_outcomes(outcomes_in(events, decisions), holder=holder, now=now)
-    do_watch([signal_of(event) for event in events if tells(event)], team_id=holder.team_id)
-    return results
+    # Outcomes first: told twice they do no harm, while events that are kept without them would be
+    # duplicates when sent again.
+    do_record_outcomes(outcomes_in(list(rows.values()), decisions), holder=holder, now=now)
+    limits = limits_over(holder)
+    spent_from = {row.event_id: counters(limits, row.occurred_at) for row in rows.values()}
+    kept = do_keep_events(list(rows.values()), spent_from) if rows else []
+    new = dict(zip(rows, kept, strict=True))
+    do_watch(
+        [signal_of(row) for index, row in rows.items() if new[index] and tells(row)],
+        team_id=holder.team_id,
+    )
+    return [one if new.get(one.index, True) else replace(one, status=DUPLICATE) for one in results]
 
 
-def outcomes_in(events: Sequence[UsageEvent], decisions: Mapping[str, Decision]) -> list[Reported]:
+def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decision]) -> list[Reported]:
     """Return what became of decisions, the oldest first."""
     found = [
         Reported(decisions[event.decision_id], event.model, event.outcome, event.occurred_at)
@@ -81,12 +87,12 @@ def outcomes_in(events: Sequence[UsageEvent], decisions: Mapping[str, Decision])
     return sorted(found, key=lambda one: one.at)
 
 
-def tells(event: UsageEvent) -> bool:
+def tells(event: EventRow) -> bool:
     """Tell whether a call says anything of its model: one that was cancelled does not."""
     return event.status != Status.CANCELLED
 
 
-def signal_of(event: UsageEvent) -> Signal:
+def signal_of(event: EventRow) -> Signal:
     """Return what a call says of whether its model works."""
     return Signal(
         model=event.model,
@@ -101,7 +107,7 @@ def signal_of(event: UsageEvent) -> Signal:
 def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decision]:
     """Return the decisions that events name, including those still on their way to the database.
 
-    Raises a 503 when some are missing and the stream that may hold them cannot be read.
+    Raises a 503 when some are missing and may be in the stream, which cannot be recorded now.
     """
     wanted = {report.decision_id for report in reports if report.decision_id}
     if not wanted:
@@ -109,13 +115,16 @@ def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decis
     found = find_decisions(project_id, wanted)
     if missing := wanted - found.keys():
         try:
-            do_record_decisions()
-        except StoreUnavailable as error:
+            recorded = do_record_decisions(wait_seconds=0.5)
+        except StoreUnavailable:
+            recorded = False
+        found |= find_decisions(project_id, missing)
+        # Those that still wait must not be taken for such that never were.
+        if not recorded and not wanted <= found.keys():
             message = (
                 "Decisions cannot be looked up at the moment. Send the same events again later."
             )
-            raise ApiError(503, "store_unavailable", message) from error
-        found |= find_decisions(project_id, missing)
+            raise ApiError(503, "store_unavailable", message)
     return found
 
 
@@ -140,13 +149,13 @@ def unknown_reference(
     return None
 
 
-def event_of(
+def row_of(
     report: Report,
     holder: KeyHolder,
     decision: Decision | None,
     tiers: Sequence[PriceTier],
     now: datetime,
-) -> UsageEvent:
+) -> EventRow:
     """Return the row of a sound report, with the route, mode and reason of its decision."""
     occurred_at = report.occurred_at or now
     tokens = Tokens(
@@ -157,7 +166,7 @@ def event_of(
     )
     cost = cost_micro_usd(tokens, tiers, occurred_at.date())
     reported_cost = report.reported_cost_micro_usd
-    return UsageEvent(
+    return EventRow(
         project_id=holder.project_id,
         event_id=report.event_id,
         key_id=holder.key_id,

@@ -1,0 +1,377 @@
+"""Measure usage at size (`make bench-usage`): the whole pipeline, the pages, the CSV.
+
+Everything runs against a throw-away PostgreSQL and Redis, served as in production. The events are
+made up: 10 million over 90 days in 100 projects, of which one has a fifth, and as many decisions.
+Pages are measured at a tenth of that first, so that their growth can be told. `ARGS="--events N"`
+makes it smaller.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from production_env import production_env
+from servers import ROOT, end_leftovers, free_port, postgres, redis_server
+
+BIN = ROOT / ".venv" / "bin"
+DAYS, PROJECTS, LARGEST = 90, 100, 0.2
+REPEATS = 30
+CSV_ROWS = 1_000_000
+INGESTED, SENDERS = 200_000, 4
+RANGES = ("24h", "30d", "90d")
+
+# What calls look like: few models take most of them, and most of them end well.
+CALLS = """
+INSERT INTO usage_usageevent (project_id, event_id, key_id, decision_id, session_id, occurred_at,
+    received_at, model, route, mode, reason_code, status, outcome, input_tokens, cache_read_tokens,
+    cache_write_tokens, output_tokens, reasoning_tokens, latency_ms, cost_micro_usd,
+    reported_cost_micro_usd, cost_differs, baseline_cost_micro_usd)
+SELECT p, 'bench-' || n, 'key_' || p || '_' || floor(4 * random() ^ 2), 'dec_bench' || n,
+    's' || n / 12, at, at, 'lab/model-' || floor(12 * m), routes[1 + floor(18 * r ^ 2)],
+    'auto_efficient', reasons[1 + floor(6 * random() ^ 2)],
+    CASE WHEN random() < 0.97 THEN 'ok' ELSE 'error' END, '', 500 + 9000 * random(),
+    20000 * random(), 1000 * random(), 100 + 1500 * random(), 200 * random(),
+    exp(8 + random() + random()), 100 + 20000 * m, NULL, false, 200 + 40000 * m
+FROM (
+    SELECT n, {start}::timestamptz + random() * interval '{days} days' AS at,
+        CASE WHEN random() < {largest} THEN {first} ELSE {first} + floor({others} * random()) + 1
+        END::bigint AS p, random() ^ 2 AS m, random() AS r
+    FROM generate_series({since}, {until}) AS n
+) AS made, (SELECT array{routes} AS routes, array{reasons} AS reasons) AS names
+"""
+IDS = """
+INSERT INTO usage_reportedevent (key, received_at)
+SELECT gen_random_uuid(), now() FROM generate_series({since}, {until})
+"""
+DECISIONS = """
+INSERT INTO routing_decision (public_id, project_id, key_id, session_id, created_at, model,
+    reason_code, reason_text, task_type, subtask_type, difficulty, confidence, accuracy,
+    accuracy_low, accuracy_high, cost_micro_usd, baseline_cost_micro_usd, mode, policy_version,
+    table_version, sticky, switched, switch_reason, evidence)
+SELECT decision_id, project_id, key_id, session_id, occurred_at, model, reason_code, 'made up',
+    split_part(route, '/', 1), split_part(route, '/', 2), 'medium', 0.9, 0.8, 0.7, 0.9,
+    cost_micro_usd, baseline_cost_micro_usd, mode, 'pol_default', 'tbl_bench', random() < 0.6,
+    random() < 0.05, '', '{{}}'
+FROM usage_usageevent WHERE id > {after}
+"""
+
+
+def say(name: str, value: str) -> None:
+    """Print one figure."""
+    print(f"{name:58} {value}", flush=True)
+
+
+@contextlib.contextmanager
+def site(env: dict[str, str], port: int, folder: Path) -> Iterator[list[psutil.Process]]:
+    """Serve as in production: two processes, one worker, beat. Gives the serving processes."""
+    server = subprocess.Popen(
+        [
+            *(BIN / "granian", "--interface", "wsgi", "kilo_site.wsgi:application"),
+            *("--port", str(port), "--workers", "2", "--blocking-threads", "2"),
+            *("--log-level", "warning"),
+        ],
+        env=env,
+    )
+    worker = subprocess.Popen(
+        [
+            *(BIN / "celery", "-A", "kilo_site", "worker", "-B", "-s", folder / "beat"),
+            *("-c", "2", "-l", "error"),
+        ],
+        env=env,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                http.client.HTTPConnection("127.0.0.1", port, timeout=5).connect()
+                break
+            time.sleep(0.2)
+        yield [psutil.Process(server.pid)]
+    finally:
+        server.terminate()
+        worker.terminate()
+        server.wait(60)
+        worker.wait(60)
+
+
+def fill(until: int, first: int) -> None:
+    """Put made-up calls and decisions up to a number into the database and roll them up."""
+    from django.db import connection, transaction
+
+    from lib.taxonomy import ROUTES
+    from routing.models import StaleHour
+    from usage.actions.rolling import do_roll_up
+    from usage.models import UsageEvent
+
+    reasons = ["cheapest_clearing", "sticky", "standing_choice", "low_confidence", "bar_too_dear"]
+    names = {
+        "start": "'" + (midnight() - dt.timedelta(days=DAYS - 1)).isoformat() + "'",
+        "days": DAYS - 1 + hours_today() / 24,
+        "largest": LARGEST,
+        "first": first,
+        "others": PROJECTS - 1,
+        "routes": list(ROUTES),
+        "reasons": [*reasons, "nothing_clears"],
+    }
+    since = UsageEvent.objects.count() + 1
+    step = 500_000
+    with connection.cursor() as cursor:
+        for begin in range(since, until + 1, step):
+            span = {"since": begin, "until": min(begin + step - 1, until)}
+            cursor.execute("SELECT coalesce(max(id), 0) FROM usage_usageevent")
+            (after,) = cursor.fetchone()
+            with transaction.atomic():
+                cursor.execute(CALLS.format(**names, **span))
+                cursor.execute(IDS.format(**span))
+                cursor.execute(DECISIONS.format(after=after))
+        cursor.execute(
+            "INSERT INTO routing_stalehour (project_id, hour)"
+            " SELECT DISTINCT project_id, date_trunc('hour', occurred_at) FROM usage_usageevent"
+        )
+        cursor.execute("VACUUM ANALYZE usage_usageevent")
+        cursor.execute("VACUUM ANALYZE routing_decision")
+    before = time.monotonic()
+    marks = StaleHour.objects.count()
+    do_roll_up()
+    seconds = time.monotonic() - before
+    say(f"all {marks:,} hours of projects rolled up anew", f"{seconds:.0f} s")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE usage_usagehour")
+        cursor.execute("VACUUM ANALYZE usage_usageday")
+
+
+def midnight() -> dt.datetime:
+    """The beginning of today, UTC."""
+    from django.utils import timezone
+
+    return timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def hours_today() -> float:
+    """How much of today is over, in hours."""
+    from django.utils import timezone
+
+    return (timezone.now() - midnight()).total_seconds() / 3600
+
+
+def server_ms(get: Callable[[], Any]) -> list[float]:
+    """Return the server times of a page, sorted, in ms; the first, cold one is left out."""
+    times = []
+    for _ in range(REPEATS + 1):
+        before = time.perf_counter()
+        answer = get()
+        assert answer.status_code == 200, answer.content[:500]
+        times.append((time.perf_counter() - before) * 1000)
+    return sorted(times[1:])
+
+
+def p95(times: list[float]) -> float:
+    """Return the 95th percentile."""
+    return times[round(0.95 * (len(times) - 1))]
+
+
+def measure_pages(slug: str, user: Any) -> dict[str, float]:
+    """Measure the usage page and the list behind it, and return the p95 of each."""
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user)
+    found = {}
+    for name, address in {
+        **{f"usage page, {one} by model": f"usage/?range={one}&group=model" for one in RANGES},
+        "usage page, 30d by route and model": "usage/?range=30d&group=route&then=model",
+        "requests behind a point (one day, one model)": "usage/events/?range=24h&model=lab/model-0",
+        "requests of 90 days, one rare model": "usage/events/?range=90d&model=lab/model-11",
+    }.items():
+        times = server_ms(lambda address=address: client.get(f"/projects/{slug}/{address}"))
+        found[name] = p95(times)
+        say(name, f"p50 {statistics.median(times):6.1f} ms   p95 {found[name]:6.1f} ms")
+    return found
+
+
+def measure_csv(port: int, key: str, serving: list[psutil.Process]) -> None:
+    """Download the rows of the largest project as CSV and watch the server's memory."""
+    processes = [child for one in serving for child in one.children(recursive=True)]
+    before = {one.pid: one.memory_info().rss for one in processes}
+    most, over = dict(before), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            for one in processes:
+                most[one.pid] = max(most[one.pid], one.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    began = time.monotonic()
+    connection.request(
+        "GET",
+        "/api/v1/usage/export.csv?rows=events&range=90d",
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    answer = connection.getresponse()
+    answer.read(1)
+    first_byte = time.monotonic() - began
+    lines, size = 0, 1
+    while lines < CSV_ROWS and (chunk := answer.read(1 << 16)):
+        lines, size = lines + chunk.count(b"\n"), size + len(chunk)
+    seconds = time.monotonic() - began
+    over.set()
+    watcher.join()
+    connection.close()
+    grown = max(most[pid] - before[pid] for pid in before) / 2**20
+    say(
+        f"CSV of {lines:,} rows ({size / 2**20:.0f} MB)",
+        f"first byte {first_byte * 1000:.0f} ms, {seconds:.1f} s, memory of the process"
+        f" {max(most.values()) / 2**20:.0f} MB, {grown:+.0f} MB meanwhile",
+    )
+
+
+SENDER = """
+import http.client, json, sys, time
+port, key, first, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+bodies = [
+    json.dumps({"events": [
+        {"event_id": f"sent-{number}", "model": "lab/model-1", "session_id": f"s{number % 50}",
+         "occurred_at": made, "input_tokens": 1200, "cache_read_tokens": 30000,
+         "output_tokens": 450, "latency_ms": 5200, "status": "ok"}
+        for number in range(begin, begin + 1000)]}).encode()
+    for begin in range(first, first + count, 1000)
+]
+sys.stdin.readline()
+connection = http.client.HTTPConnection("127.0.0.1", port)
+headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+for body in bodies:
+    connection.request("POST", "/api/v1/usage", body, headers)
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    assert answer.status == 200 and found["accepted"] == 1000, found
+"""
+
+
+def measure_ingestion(port: int, key: str) -> None:
+    """Report events from several clients at once, and wait until all are in the table."""
+    from usage.models import UsageEvent
+
+    each = INGESTED // SENDERS
+    senders = [
+        subprocess.Popen(
+            [sys.executable, "-c", SENDER, str(port), key, str(each * place), str(each)],
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        for place in range(SENDERS)
+    ]
+    time.sleep(3)
+    there = UsageEvent.objects.count()
+    began = time.monotonic()
+    for sender in senders:
+        assert sender.stdin is not None
+        sender.stdin.write("go\n")
+        sender.stdin.close()
+    assert [sender.wait() for sender in senders] == [0] * SENDERS
+    accepted = time.monotonic() - began
+    while UsageEvent.objects.filter(event_id__startswith="sent-").count() < INGESTED:
+        time.sleep(0.1)
+    recorded = time.monotonic() - began
+    assert UsageEvent.objects.count() == there + INGESTED
+    say(
+        f"ingestion of {INGESTED:,} events over HTTP",
+        f"{INGESTED / accepted:,.0f}/s accepted, {INGESTED / recorded:,.0f}/s until in the table",
+    )
+
+
+def prepare() -> tuple[Any, Any, str]:
+    """Make the people, projects, models and a key; return the owner, the largest project, a key."""
+    from leaderboard.models import CatalogModel, Price
+    from teams.actions import SystemActor, do_create_key, do_create_project, do_create_team
+    from teams.keys import Scope
+    from teams.models import User
+    from usage.actions.retention import PARTITIONED
+    from lib.partitions import do_make_months
+    from django.utils import timezone
+
+    now = timezone.now()
+    for table, column in PARTITIONED:
+        do_make_months(table, column, now - dt.timedelta(days=DAYS + 1), now)
+    actor = SystemActor("bench")
+    owner = User.objects.create_user("bench@example.org", "bench-password-1")
+    team = do_create_team("Bench", owner, actor=actor)
+    projects = [do_create_project(team, f"Bench {i}", actor=actor) for i in range(PROJECTS)]
+    for number in range(12):
+        model = CatalogModel.objects.create(
+            model_id=f"lab/model-{number}", name=f"Model {number}", provider="lab"
+        )
+        Price.objects.create(
+            model=model,
+            valid_from=dt.date(2020, 1, 1),
+            input_micro_usd=1_000_000,
+            output_micro_usd=5_000_000,
+            cache_read_micro_usd=100_000,
+            source="bench",
+        )
+    _, key = do_create_key(projects[0], "bench", Scope, actor=actor)
+    return owner, projects[0], key
+
+
+def main(arguments: list[str]) -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    events = parser.parse_args(arguments).events
+    with contextlib.ExitStack() as stack:
+        temp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kilo-bench-")))
+        stack.callback(end_leftovers)
+        database, redis = (
+            stack.enter_context(postgres(temp)),
+            stack.enter_context(redis_server(temp)),
+        )
+        env = {
+            **os.environ,
+            **production_env(database, redis),
+            "HTTPS": "0",
+            "VAR_DIR": str(temp / "var"),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        os.environ.update(env)
+        os.environ["DJANGO_SETTINGS_MODULE"] = "kilo_site.settings"
+        sys.path.insert(0, str(ROOT))
+        subprocess.run([BIN / "python", "manage.py", "migrate", "-v0"], env=env, check=True)
+        import django
+
+        django.setup()
+        owner, project, key = prepare()
+        port = free_port()
+        with site(env, port, temp):
+            measure_ingestion(port, key)
+        from usage.models import UsageEvent
+
+        UsageEvent.objects.all().delete()
+        small: dict[str, float] = {}
+        for size in (events // 10, events):
+            fill(size, project.pk)
+            print(f"\nat {size:,} events:")
+            found = measure_pages(project.slug, owner)
+            for name, value in found.items() if small else ():
+                say(f"  {name}: times its own p95 at a tenth", f"{value / small[name]:.2f}")
+            small = found
+        with site(env, port, temp) as serving:
+            measure_csv(port, key, serving)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What changes usage: reporting it, recording it, rolling it up."""

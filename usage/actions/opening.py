@@ -1,0 +1,30 @@
+"""Budgets begin with what was spent before there was one."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from routing.actions.budgets import do_create_budget
+from routing.models import Budget
+from teams.actions import Actor
+from teams.models import Project, Team
+from usage.actions.rolling import do_catch_up
+from usage.budget_facts import standing_by_rollups
+
+
+@transaction.atomic
+def do_open_budget(
+    team: Team, project: Project | None = None, key_id: str = "", *, actor: Actor, **fields: Any
+) -> Budget:
+    """Create a budget, see `do_create_budget`, that knows what is spent of it already.
+
+    So its limit holds at once, and not only after it is counted for the first time.
+    """
+    budget = do_create_budget(team, project, key_id, actor=actor, **fields)
+    do_catch_up()
+    budget.spent_at = timezone.now()
+    stands = standing_by_rollups(budget, budget.spent_at)
+    budget.spent_micro_usd, budget.spent_in = stands.spent_micro_usd, stands.period_start
+    budget.save(update_fields=["spent_micro_usd", "spent_in", "spent_at"])
+    return budget

@@ -1,0 +1,317 @@
+"""Rollups: whole hours, and the days that they belong to, added up anew.
+
+An hour is recomputed from its rows whenever something was recorded in it, so that late events, and
+events that were recorded twice at heart, do no harm. Days are the sums of their hours.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Case, Count, DateTimeField, F, Func, Min, Q, QuerySet, Sum, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Concat
+from django.utils import timezone
+
+from lib.bulk import fill, is_postgresql
+from lib.store import DECISIONS, USAGE, RedisStore, StoreUnavailable, get_store
+from routing.engine.explain import FALLBACKS
+from routing.models import Decision, StaleHour
+from teams.models import Project, Team
+from usage import latency
+from usage.models import (
+    MARGINS,
+    DayMargin,
+    HourMargin,
+    RollUp,
+    UsageDay,
+    UsageEvent,
+    UsageHour,
+    UsageSums,
+)
+
+HOUR = timedelta(hours=1)
+# So many marks are worked off in one transaction.
+MARKS = 2000
+# Any number that no other lock of the site has.
+LOCK = 7_202_611
+# What rows have in common that are added up to one.
+ALIKE: dict[str, Combinable] = {
+    name: F(name)
+    for name in ("project_id", "model", "route", "mode", "reason_code", "key_id", "status")
+}
+OF_DECISION: dict[str, Combinable] = {
+    "route": Case(
+        When(task_type="", then=Value("")),
+        default=Concat("task_type", Value("/"), "subtask_type"),
+    ),
+    "status": Value(""),
+}
+BOUNDS = (None, *latency.BOUNDS_MS, None)
+
+
+def total(column: str, condition: Q | None = None) -> Combinable:
+    """Return a sum that is 0 over nothing."""
+    return Coalesce(Sum(column, filter=condition), Value(0))
+
+
+COMPARED = Q(baseline_cost_micro_usd__isnull=False)
+CALL_SUMS: dict[str, Combinable] = {
+    "requests": Count("id"),
+    "unpriced": Count("id", filter=Q(cost_micro_usd=None)),
+    "cost_micro_usd": total("cost_micro_usd"),
+    "compared_cost_micro_usd": total("cost_micro_usd", COMPARED),
+    "baseline_cost_micro_usd": total("baseline_cost_micro_usd"),
+    "input_tokens": total("input_tokens"),
+    "cache_read_tokens": total("cache_read_tokens"),
+    "cache_write_tokens": total("cache_write_tokens"),
+    "output_tokens": total("output_tokens"),
+    "reasoning_tokens": total("reasoning_tokens"),
+}
+DECISION_SUMS: dict[str, Combinable] = {
+    "decisions": Count("id"),
+    "fallbacks": Count("id", filter=Q(reason_code__in=sorted(FALLBACKS))),
+    "switched": Count("id", filter=Q(switched=True)),
+}
+SUMS = (*CALL_SUMS, *latency.COLUMNS, *DECISION_SUMS)
+
+
+def latency_counts() -> dict[str, Combinable]:
+    """Return how many calls fall into each class of latency."""
+    counts: dict[str, Combinable] = {}
+    for place, column in enumerate(latency.COLUMNS):
+        low, high = BOUNDS[place], BOUNDS[place + 1]
+        within = Q(latency_ms__isnull=False)
+        within &= Q() if low is None else Q(latency_ms__gt=low)
+        within &= Q() if high is None else Q(latency_ms__lte=high)
+        counts[column] = Count("id", filter=within)
+    return counts
+
+
+LATENCY_COUNTS = latency_counts()
+
+
+def do_catch_up() -> None:
+    """Bring rollups up to date before they are read where no worker does it: embedded."""
+    if settings.CELERY_TASK_ALWAYS_EAGER and StaleHour.objects.exists():
+        do_roll_up()
+
+
+def do_roll_up(*, sparingly: bool = False) -> int:
+    """Recompute every hour in which something was recorded, and return how many hours that were.
+
+    One at a time: who finds another one at it leaves it to that one, and returns 0. `sparingly`
+    spends no more than a tenth of the time on it, however large the hours are.
+    """
+    started = timezone.now()
+    last = RollUp.objects.first()
+    if sparingly and last and started - last.done_at < 9 * timedelta(milliseconds=last.took_ms):
+        return 0
+    done = 0
+    while True:
+        covered_to = oldest_waiting(timezone.now())
+        with transaction.atomic():
+            if not alone():
+                return done
+            marks = list(
+                StaleHour.objects.order_by("hour").values_list("id", "project_id", "hour")[:MARKS]
+            )
+            StaleHour.objects.filter(pk__in=[number for number, _, _ in marks]).delete()
+            done += recompute({(project_id, hour) for _, project_id, hour in marks})
+            if len(marks) < MARKS:
+                now = timezone.now()
+                took_ms = (now - started) // timedelta(milliseconds=1)
+                RollUp.objects.update_or_create(
+                    pk=1, defaults={"covered_to": covered_to, "done_at": now, "took_ms": took_ms}
+                )
+                return done
+
+
+def alone(*, wait: bool = False) -> bool:
+    """Keep others from rolling up until this transaction ends; False when one is at it.
+
+    SQLite has one writer at a time by itself.
+    """
+    if not is_postgresql():
+        return True
+    with connection.cursor() as cursor:
+        if wait:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            return True
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        return bool(cursor.fetchone() == (True,))
+
+
+def oldest_waiting(now: datetime) -> datetime:
+    """Return since when something waits to be recorded; now when nothing does, or none can tell."""
+    store = get_store(settings.REDIS_URL)
+    if not isinstance(store, RedisStore):
+        return now
+    try:
+        moments = [store.backlog(stream).oldest_at_ms for stream in (DECISIONS, USAGE)]
+    except StoreUnavailable:
+        return now
+    return min([now, *(datetime.fromtimestamp(at / 1000, UTC) for at in moments if at is not None)])
+
+
+def recompute(stale: Iterable[tuple[int, datetime]]) -> int:
+    """Add up hours, and the days that they are part of; return how many hours of projects.
+
+    The hours of a day are added up together, from the first to the last that is stale.
+    """
+    stale = set(stale)
+    zones = zones_of({project_id for project_id, _ in stale})
+    hours: dict[tuple[timedelta, date], dict[datetime, set[int]]] = defaultdict(
+        lambda: defaultdict(set)
+    )
+    days: dict[tuple[str, date], set[int]] = defaultdict(set)
+    for project_id, mark in stale:
+        zone = zones.get(project_id)
+        if zone is None:
+            continue
+        past = minutes_past(mark, zone)
+        for hour in [mark] if not past else [mark + past - HOUR, mark + past]:
+            hours[past, mark.date()][hour].add(project_id)
+            days[zone, hour.astimezone(zone_info(zone)).date()].add(project_id)
+    for (past, _), of_day in hours.items():
+        add_up_hours(set().union(*of_day.values()), min(of_day), max(of_day) + HOUR, past)
+    for (name, day), projects in days.items():
+        add_up_day(name, day, projects)
+    return sum(len(projects) for of_day in hours.values() for projects in of_day.values())
+
+
+def zones_of(project_ids: Iterable[int]) -> dict[int, str]:
+    """Return the time zone of each project; deleted projects are left out."""
+    return dict(Project.objects.filter(pk__in=project_ids).values_list("pk", "team__time_zone"))
+
+
+@cache
+def zone_info(name: str) -> ZoneInfo:
+    """Return a time zone."""
+    return ZoneInfo(name)
+
+
+def minutes_past(moment: datetime, zone: str) -> timedelta:
+    """Return how long after the hour of UTC an hour of a team's clock begins."""
+    offset = moment.astimezone(zone_info(zone)).utcoffset() or timedelta(0)
+    return -offset % HOUR
+
+
+class HourOf(Func):
+    """The beginning of the hour of a moment, where hours begin some minutes past those of UTC."""
+
+    output_field = DateTimeField()
+
+    def __init__(self, moment: str, past: timedelta) -> None:
+        super().__init__(F(moment))
+        self.minutes = int(past / timedelta(minutes=1))
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
+        """For PostgreSQL, whose session is in UTC."""
+        shift = f"interval '{self.minutes} minutes'"
+        template = f"date_trunc('hour', %(expressions)s - {shift}) + {shift}"
+        return super().as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """For SQLite, which keeps times as text in UTC."""
+        template = (
+            f"datetime(strftime('%%%%Y-%%%%m-%%%%d %%%%H:00:00', %(expressions)s,"
+            f" '-{self.minutes} minutes'), '+{self.minutes} minutes')"
+        )
+        return super().as_sql(compiler, connection, template=template, **context)
+
+
+def add_up_hours(projects: set[int], start: datetime, end: datetime, past: timedelta) -> None:
+    """Replace the sums of all hours from `start` until before `end`."""
+    within = {"project_id__in": projects, "hour__gte": start, "hour__lt": end}
+    UsageHour.objects.filter(**within).delete()
+    calls = UsageEvent.objects.filter(
+        project_id__in=projects, occurred_at__gte=start, occurred_at__lt=end
+    )
+    at: dict[str, Combinable] = {"hour": HourOf("occurred_at", past)}
+    add_sums(UsageHour, calls, at | ALIKE, CALL_SUMS | LATENCY_COUNTS)
+    decisions = Decision.objects.filter(
+        project_id__in=projects, created_at__gte=start, created_at__lt=end
+    )
+    at = {"hour": HourOf("created_at", past)}
+    add_sums(UsageHour, decisions, at | ALIKE | OF_DECISION, DECISION_SUMS)
+    HourMargin.objects.filter(margin__in=list(MARGINS), **within).delete()
+    add_margins(HourMargin, UsageHour.objects.filter(**within), {"hour": F("hour")})
+
+
+def add_up_day(zone: str, day: date, projects: set[int]) -> None:
+    """Replace the sums of a day by those of its hours."""
+    UsageDay.objects.filter(project_id__in=projects, day=day).delete()
+    start, end = (
+        datetime.combine(one, time(), zone_info(zone)) for one in (day, day + timedelta(days=1))
+    )
+    hours = UsageHour.objects.filter(project_id__in=projects, hour__gte=start, hour__lt=end)
+    at: dict[str, Combinable] = {"day": Value(day)}
+    add_sums(UsageDay, hours, at | ALIKE, {name: Sum(name) for name in SUMS})
+    DayMargin.objects.filter(project_id__in=projects, margin__in=list(MARGINS), day=day).delete()
+    add_margins(DayMargin, UsageDay.objects.filter(project_id__in=projects, day=day), at)
+
+
+def add_margins(model: type[UsageSums], rows: QuerySet[Any], at: Mapping[str, Combinable]) -> None:
+    """Insert the sums of rollups by the columns of each margin alone."""
+    for margin, columns in MARGINS.items():
+        kept = {"project_id", "status", *columns}
+        alike = {name: F(name) if name in kept else Value("") for name in ALIKE}
+        dimensions = {**at, "margin": Value(margin), **alike}
+        add_sums(model, rows, dimensions, {name: Sum(name) for name in SUMS})
+
+
+def add_sums(
+    model: type[UsageSums],
+    rows: QuerySet[Any],
+    dimensions: Mapping[str, Combinable],
+    sums: Mapping[str, Combinable],
+) -> None:
+    """Insert one row for all rows that have the same dimensions."""
+    grouped = (
+        rows.order_by()
+        .values(**{f"by_{name}": value for name, value in dimensions.items()})
+        # A sum may not be called like the column that it is of.
+        .annotate(**{f"sum_{name}": value for name, value in sums.items()})
+    )
+    order = [*(f"by_{name}" for name in dimensions), *(f"sum_{name}" for name in sums)]
+    fill(model, grouped.values_list(*order), [*dimensions, *sums])
+
+
+def do_roll_up_anew(team_id: int) -> None:
+    """Add up a team's days anew, because its clock has changed, and where it has other hours now,
+    those too.
+
+    Hours whose rows are gone already stay as they were.
+    """
+    with transaction.atomic():
+        alone(wait=True)
+        projects = set(Project.objects.filter(team=team_id).values_list("pk", flat=True))
+        sums = UsageHour.objects.filter(project_id__in=projects)
+        zone = Team.objects.values_list("time_zone", flat=True).get(pk=team_id)
+        hours = set(sums.values_list("hour", flat=True).distinct())
+        events = UsageEvent.objects.filter(project_id__in=projects)
+        first = events.aggregate(first=Min("occurred_at"))["first"]
+        # Those that hold no row any more, and so cannot be made anew, are before the first one.
+        askew = {one for one in hours if first and one + HOUR > first and not begins(one, zone)}
+        for hour in askew:
+            sums.filter(hour=hour).delete()
+            HourMargin.objects.filter(
+                project_id__in=projects, margin__in=list(MARGINS), hour=hour
+            ).delete()
+        UsageDay.objects.filter(project_id__in=projects).delete()
+        DayMargin.objects.filter(project_id__in=projects).delete()
+        marks = {one.replace(minute=0) + add for one in askew for add in (timedelta(0), HOUR)}
+        recompute({(project_id, mark) for project_id in projects for mark in marks})
+        for day in {one.astimezone(zone_info(zone)).date() for one in hours}:
+            add_up_day(zone, day, projects)
+
+
+def begins(moment: datetime, zone: str) -> bool:
+    """Tell whether an hour of a zone's clock begins then."""
+    return moment.astimezone(zone_info(zone)).minute == 0

@@ -1,0 +1,105 @@
+"""What a question about usage shows, as CSV of any size."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import transaction
+from django.http import StreamingHttpResponse
+
+from lib.csv_text import csv_pieces
+from teams.models import Project
+from usage.queries import events_where, usage_over_time
+from usage.queries.history import sums_of
+from usage.question import UsageFilter, stamp
+from usage.sums import NOTHING, SUMS
+
+# The series of the view, or the calls behind it.
+ROWS: Final = ("series", "events")
+EVENT_COLUMNS: Final = (
+    "occurred_at",
+    "received_at",
+    "event_id",
+    "decision_id",
+    "session_id",
+    "key_id",
+    "model",
+    "route",
+    "mode",
+    "reason_code",
+    "status",
+    "outcome",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "latency_ms",
+    "cost_micro_usd",
+    "reported_cost_micro_usd",
+    "cost_differs",
+    "baseline_cost_micro_usd",
+)
+# So many events are fetched at a time.
+FETCHED: Final = 2000
+
+
+def export(project: Project, asked: UsageFilter, rows: str, now: datetime) -> StreamingHttpResponse:
+    """Return a view as a CSV file: one line per bucket and series, or one per event."""
+    if rows == "events":
+        columns: Sequence[str] = EVENT_COLUMNS
+        lines: Iterator[Sequence[object]] = event_lines(project, asked)
+    else:
+        columns, lines = series_table(project, asked, now)
+    by = "events" if rows == "events" else f"{asked.metric}-by-{'-'.join(asked.groups)}"
+    name = f"{project.slug}-usage-{asked.window.name}-{by}.csv"
+    return StreamingHttpResponse(
+        csv_pieces(columns, lines),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def series_table(
+    project: Project, asked: UsageFilter, now: datetime
+) -> tuple[list[str], Iterator[Sequence[object]]]:
+    """Return the columns and lines of the series; `value` is the metric."""
+    history, window = usage_over_time(project, asked, now), asked.window
+    sums = [name for name in sums_of(asked.metric) if name in SUMS]
+    compared = ["previous_value"] if asked.compare else []
+    columns = ["start", "end", *asked.groups, "value", *compared, *sums]
+
+    def lines() -> Iterator[Sequence[object]]:
+        for place, start in enumerate(window.bucket_starts):
+            for series in history.series:
+                earlier = series.previous.buckets if series.previous else {}
+                if start not in series.buckets and start not in earlier:
+                    continue
+                figures = series.buckets.get(start, NOTHING)
+                before = earlier.get(start, NOTHING).metric(asked.metric)
+                yield [
+                    stamp(start),
+                    stamp(window.end_of(place)),
+                    *(series.name, series.then)[: len(asked.groups)],
+                    figures.metric(asked.metric),
+                    *([before] if compared else []),
+                    *(getattr(figures, name) for name in sums),
+                ]
+
+    return columns, lines()
+
+
+def event_lines(project: Project, asked: UsageFilter) -> Iterator[Sequence[object]]:
+    """Return the events of the window, newest first, as they come from the database."""
+    found = events_where(
+        project.pk, asked.window.start, asked.window.end, asked.conditions
+    ).order_by("-occurred_at", "-id")
+    # Outside of a transaction, PostgreSQL would make the whole result before it gives the first.
+    with transaction.atomic():
+        for row in found.values_list(*EVENT_COLUMNS).iterator(chunk_size=FETCHED):
+            yield (moment(row[0]), moment(row[1]), *row[2:])
+
+
+def moment(value: datetime) -> str:
+    """Return a moment to the microsecond."""
+    return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

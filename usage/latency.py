@@ -1,0 +1,41 @@
+"""How long calls took, counted in classes, so that counts of any stretch of time can be added up.
+
+Pure. Between two bounds a quantile is interpolated: it is off by less than the width of its class.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+# The upper ends of the classes in milliseconds; the last class has none.
+BOUNDS_MS: Final = (
+    *(50, 100, 150, 200, 300, 400, 500, 700),
+    *(1_000, 1_500, 2_000, 3_000, 4_000, 5_000, 7_000),
+    *(10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 120_000, 300_000),
+)
+CLASSES: Final = len(BOUNDS_MS) + 1
+# The columns of a rollup that hold the counts.
+COLUMNS: Final = tuple(f"latency_{place}" for place in range(CLASSES))
+
+
+def class_of(latency_ms: int) -> int:
+    """Return the class of a latency: the first whose upper end it does not exceed."""
+    return bisect_left(BOUNDS_MS, latency_ms)
+
+
+def quantile(counts: Sequence[int], share: float) -> float | None:
+    """Return the latency in ms that `share` of the calls did not exceed; None without calls.
+
+    Inside a class the calls are taken to be spread evenly. In the last class, which has no upper
+    end, it is the lower one.
+    """
+    wanted = share * sum(counts)
+    below = 0
+    for place, count in enumerate(counts):
+        if count and below + count >= wanted:
+            low = BOUNDS_MS[place - 1] if place else 0
+            if place == len(BOUNDS_MS):
+                return float(low)
+            return low + (BOUNDS_MS[place] - low) * max(0.0, wanted - below) / count
+        below += count
+    return None

@@ -1,0 +1,51 @@
+"""Reads of usage."""
+
+from usage.queries.conditions import events_of_decision, events_where
+from usage.queries.history import (
+    MAX_SERIES,
+    OTHER,
+    History,
+    Series,
+    Totals,
+    covered_to,
+    totals,
+    usage_over_time,
+)
+from usage.queries.past_traffic import (
+    MAX_REPLAYED,
+    REPLAY_DAYS,
+    Preview,
+    has_traffic,
+    past_asks,
+    policy_preview,
+    traffic,
+)
+from usage.queries.prices import known_models, price_tiers
+from usage.question import GROUPS, METRICS, NONE
+from usage.sums import Figures
+
+__all__ = [
+    "GROUPS",
+    "MAX_REPLAYED",
+    "MAX_SERIES",
+    "METRICS",
+    "NONE",
+    "OTHER",
+    "REPLAY_DAYS",
+    "Figures",
+    "History",
+    "Preview",
+    "Series",
+    "Totals",
+    "covered_to",
+    "events_of_decision",
+    "events_where",
+    "has_traffic",
+    "known_models",
+    "past_asks",
+    "policy_preview",
+    "price_tiers",
+    "totals",
+    "traffic",
+    "usage_over_time",
+]

@@ -1,0 +1,252 @@
+"""Usage over time and in total."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from operator import add
+from typing import Final
+
+from leaderboard.queries import current_table
+from routing.queries.policies import current_policy
+from teams.models import ApiKey, Project
+from usage import latency
+from usage.models import RollUp
+from usage.queries.adding import Wanted, added_up
+from usage.queries.conditions import COLUMNS
+from usage.question import LATENCIES, NONE, OF_DECISIONS, UsageFilter
+from usage.ranges import Window, previous
+from usage.saving import Compared, Saving, saving
+from usage.sums import CALL_SUMS, COMPARISON_SUMS, DECISION_SUMS, SUMS, Figures, figures_of
+
+MAX_SERIES: Final = 8
+OTHER: Final = "Other"
+
+
+@dataclass
+class Series:
+    """One group's figures: the total, and by the start of each bucket in which it has any.
+
+    `names` are those of its one or two groups, `OTHER` alone for the pooled rest. `previous` is the
+    same group in the period before, by the starts of the buckets that it is compared with.
+    """
+
+    names: tuple[str, ...]
+    total: Figures
+    buckets: dict[datetime, Figures] = field(default_factory=dict)
+    previous: "Series | None" = None
+
+    @property
+    def name(self) -> str:
+        """The name of its first group."""
+        return self.names[0]
+
+    @property
+    def then(self) -> str:
+        """The name of its second group; empty without one."""
+        return self.names[1] if len(self.names) > 1 else ""
+
+
+@dataclass(frozen=True)
+class History:
+    """Usage over time: at most `MAX_SERIES` series, the largest first, then the rest as `OTHER`.
+
+    `unfinished` is the start of the bucket that is still filling. `key_names` says what people call
+    the keys, by the ids that the series go by.
+    """
+
+    series: list[Series]
+    total: Figures
+    previous_total: Figures | None
+    unfinished: datetime | None
+    key_names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A window in figures, and the one before up to the same elapsed time."""
+
+    window: Window
+    used: Figures
+    saved: Saving
+    previous: "Totals | None" = None
+
+
+Names = tuple[str, ...]
+Amounts = list[int]
+# The amounts of each bucket, by its place.
+ByPlace = dict[int, Amounts]
+
+
+def covered_to() -> datetime | None:
+    """Return up to when all that was recorded is in the figures; None before the first rollup."""
+    return RollUp.objects.values_list("covered_to", flat=True).first()
+
+
+def usage_over_time(project: Project, asked: UsageFilter, now: datetime) -> History:
+    """Return usage by bucket and group.
+
+    Groups are ranked by the metric; for ratios and latencies by the calls, tokens or decisions that
+    these are of. What has no value to group by is under `NONE`.
+    """
+    sums, before = sums_of(asked.metric), previous(asked.window, now) if asked.compare else None
+    keys = keys_of(project.pk) if {"key", "member"} & {*asked.groups} else {}
+    current = by_group(project, asked, asked.window, keys)
+    earlier = by_group(project, asked, before, keys) if before else {}
+
+    def rank(names: Names) -> tuple[int, Names]:
+        return -figures_of(sums, pooled(current[names].values())).weight(asked.metric), names
+
+    shown = sorted(current, key=rank)[:MAX_SERIES]
+    rest = {*current, *earlier} - {*shown}
+    parts = [(names, {names}) for names in shown] + ([((OTHER,), rest)] if rest else [])
+    series = []
+    for names, groups in parts:
+        one = series_of(names, merged(current, groups), asked, now)
+        if before:
+            one.previous = series_of(names, merged(earlier, groups), asked, now)
+        series.append(one)
+    return History(
+        series=series,
+        total=figures_of(sums, pooled_groups(current)),
+        previous_total=figures_of(sums, pooled_groups(earlier)) if before else None,
+        unfinished=unfinished(asked.window, now),
+        key_names={key: name for key, (name, _) in keys.items()},
+    )
+
+
+def sums_of(metric: str) -> tuple[str, ...]:
+    """Return which sums a metric is read off."""
+    if metric in OF_DECISIONS:
+        return DECISION_SUMS
+    calls = tuple(name for name in CALL_SUMS if name not in COMPARISON_SUMS)
+    return (*calls, *latency.COLUMNS) if metric in LATENCIES else calls
+
+
+def by_group(
+    project: Project, asked: UsageFilter, window: Window, keys: Mapping[str, tuple[str, str]]
+) -> dict[Names, ByPlace]:
+    """Return the sums of a window by group and bucket."""
+    columns = tuple(dict.fromkeys(COLUMNS[group] for group in asked.groups))
+    readers = [(columns.index(COLUMNS[group]), reader(group, keys)) for group in asked.groups]
+    wanted = Wanted(
+        project_id=project.pk,
+        conditions=asked.conditions,
+        columns=columns,
+        sums=sums_of(asked.metric),
+        timed=True,
+        raw=asked.is_raw,
+    )
+    groups: dict[Names, ByPlace] = {}
+    for row in added_up(wanted, window):
+        assert row.moment is not None
+        names = tuple([read(row.values[column]) or NONE for column, read in readers])
+        # A day or an hour that the window cuts begins before it.
+        place = max(0, window.place_of(row.moment))
+        places = groups.setdefault(names, {})
+        known = places.get(place)
+        places[place] = row.sums if known is None else [*map(add, known, row.sums)]
+    return groups
+
+
+def reader(group: str, keys: Mapping[str, tuple[str, str]]) -> Callable[[str], str]:
+    """Return what makes the name of a group of the value of its column."""
+    if group == "provider":
+        return lambda model: model.partition("/")[0]
+    if group == "member":
+        return lambda key_id: keys[key_id][1] if key_id in keys else ""
+    return str
+
+
+def keys_of(project_id: int) -> dict[str, tuple[str, str]]:
+    """Return the name of each key and the e-mail of who made it, empty where that is not known."""
+    rows = ApiKey.objects.filter(project_id=project_id)
+    found = rows.values_list("public_id", "name", "created_by__email")
+    return {key_id: (name, email or "") for key_id, name, email in found}
+
+
+def pooled(amounts: Iterable[Amounts]) -> Amounts:
+    """Return what amounts add up to; nothing at all to an empty list."""
+    return [sum(column) for column in zip(*amounts, strict=True)]
+
+
+def pooled_groups(groups: Mapping[Names, ByPlace]) -> Amounts:
+    """Return what all groups add up to."""
+    return pooled(amounts for places in groups.values() for amounts in places.values())
+
+
+def merged(groups: Mapping[Names, ByPlace], chosen: Iterable[Names]) -> ByPlace:
+    """Return some groups as one."""
+    places: dict[int, list[Amounts]] = {}
+    for names in chosen:
+        for place, amounts in groups.get(names, {}).items():
+            places.setdefault(place, []).append(amounts)
+    return {place: pooled(amounts) for place, amounts in sorted(places.items())}
+
+
+def series_of(names: Names, places: ByPlace, asked: UsageFilter, now: datetime) -> Series:
+    """Return a series of the buckets of the window that is asked for."""
+    sums, starts = sums_of(asked.metric), asked.window.bucket_starts
+    total = figures_of(sums, pooled(places.values()))
+    if asked.cumulative:
+        begun = sum(start <= now for start in starts)
+        nothing = [0] * len(sums)
+        steps = accumulate(
+            (places.get(place, nothing) for place in range(begun)),
+            lambda before, amounts: [*map(add, before, amounts)],
+        )
+        places = dict(enumerate(steps))
+    buckets = {starts[place]: figures_of(sums, amounts) for place, amounts in places.items()}
+    return Series(names, total, buckets)
+
+
+def unfinished(window: Window, now: datetime) -> datetime | None:
+    """Return the start of the bucket that is still filling; None where all are over."""
+    if not window.start <= now < window.end:
+        return None
+    return window.bucket_starts[window.place_of(now)]
+
+
+def totals(project: Project, asked: UsageFilter, now: datetime) -> Totals:
+    """Return what a project used, and how its decisions went, in the window and the one before.
+
+    How sure the saving is, is only told of the window.
+    """
+    before = previous(asked.window, now)
+    earlier = used_in(project, asked, before)
+    saved = earlier.baseline_cost_micro_usd - earlier.compared_cost_micro_usd
+    return Totals(
+        window=asked.window,
+        used=used_in(project, asked, asked.window),
+        saved=saving(
+            compared_in(project, asked),
+            current_table(project.team_id),
+            current_policy(project.pk).baseline_model,
+        ),
+        previous=Totals(before, earlier, Saving(saved)),
+    )
+
+
+def used_in(project: Project, asked: UsageFilter, window: Window) -> Figures:
+    """Return a window's figures."""
+    sums = (*SUMS, *latency.COLUMNS)
+    rows = added_up(wanted_at_once(project, asked, (), sums), window)
+    return figures_of(sums, pooled(row.sums for row in rows))
+
+
+def compared_in(project: Project, asked: UsageFilter) -> list[Compared]:
+    """Return what is compared to the baseline model in the window that is asked for."""
+    wanted = wanted_at_once(project, asked, ("model", "route"), COMPARISON_SUMS)
+    return [
+        Compared(model, route, cost, baseline)
+        for (model, route), (cost, baseline) in (
+            (row.values, row.sums) for row in added_up(wanted, asked.window)
+        )
+    ]
+
+
+def wanted_at_once(
+    project: Project, asked: UsageFilter, columns: tuple[str, ...], sums: tuple[str, ...]
+) -> Wanted:
+    """Return some sums of all that is asked about, whatever the time."""
+    return Wanted(project.pk, asked.conditions, columns, sums, timed=False, raw=asked.is_raw)

@@ -1,0 +1,62 @@
+"""Celery tasks of usage."""
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from teams.models import Team
+from usage.actions import retention, rolling, watching
+from usage.actions.alerts import do_check_alerts, do_deliver_notices
+from usage.actions.budgets import do_reconcile_budgets
+from usage.actions.recording import do_record_events
+
+
+@shared_task(name="usage.tasks.record_events")
+def record_events() -> None:
+    """Bring usage events from the stream into the database, unless another worker is at it."""
+    do_record_events(wait_seconds=0.0)
+
+
+@shared_task(name="usage.tasks.roll_up")
+def roll_up() -> None:
+    """Bring the rollups up to date."""
+    rolling.do_roll_up(sparingly=True)
+
+
+@shared_task(name="usage.tasks.roll_up_team_anew")
+def roll_up_team_anew(team_id: int) -> None:
+    """Add up a team's days anew."""
+    rolling.do_roll_up_anew(team_id)
+    do_reconcile_budgets()
+
+
+@shared_task(name="usage.tasks.watch_streams")
+def watch_streams() -> None:
+    """Raise the alarm while what waits for the database grows too long."""
+    watching.do_watch_streams()
+
+
+@shared_task(name="usage.tasks.reconcile_budgets")
+def reconcile_budgets() -> None:
+    """Bring what is counted of budgets to what the rollups say, and alert by it."""
+    do_reconcile_budgets()
+    do_check_alerts()
+
+
+@shared_task(name="usage.tasks.deliver_notices")
+def deliver_notices() -> int:
+    """Send the alerts of budgets that are due, and return how many arrived."""
+    return do_deliver_notices(timezone.now())
+
+
+@shared_task(name="usage.tasks.keep_record_in_bounds")
+def keep_record_in_bounds() -> None:
+    """Make the partitions of the months to come, and remove what is past its time."""
+    retention.do_make_room()
+    retention.do_forget_old(settings.USAGE_RETENTION_DAYS)
+
+
+def when_time_zone_changed(team: Team) -> None:
+    """Add up a team's days anew once its new time zone is committed."""
+    transaction.on_commit(lambda: roll_up_team_anew.delay(team.pk))

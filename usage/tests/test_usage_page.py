@@ -1,0 +1,489 @@
+"""The Usage page: what it shows, and where it leads."""
+
+import csv
+import datetime as dt
+import json
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from leaderboard.tests.tables import publish_table, table_bytes
+from routing.models import Policy, StaleHour
+from teams.models import ApiKey, AuditEvent, Project, User
+from usage.models import ReportedEvent, UsageEvent
+from usage.queries.changes import changes_between
+from usage.question import ADDITIVE, GROUPS, METRICS
+from usage.tests.test_pages import text_of
+from usage.tests.traffic import catalogue, decide, report, settle
+
+pytestmark = pytest.mark.django_db
+PAGE = "/projects/apollo/usage/"
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+WEEK = "from=2026-03-02&to=2026-03-08"
+
+
+@pytest.fixture
+def browser(bob: User) -> Client:
+    """Bob, who may only look."""
+    client = Client()
+    client.force_login(bob)
+    return client
+
+
+def figure_of(response: Any) -> dict[str, Any]:
+    """Return the chart of a page."""
+    html = response.content.decode()
+    found = re.search(r'<script id="usage-figure" type="application/json">(.*?)</script>', html)
+    assert found
+    figure: dict[str, Any] = json.loads(found[1])
+    return figure
+
+
+def traces_of(response: Any) -> dict[str, dict[str, Any]]:
+    """Return the series of a page's chart by name."""
+    return {trace["name"]: trace for trace in figure_of(response)["data"]}
+
+
+def links_of(response: Any, base: str = PAGE) -> dict[str, list[str]]:
+    """Return where each link of a page leads, by what it says."""
+    found: dict[str, list[str]] = {}
+    html = response.content.decode()
+    for href, inner in re.findall(r'<a\b[^>]*?href="([^"]+)"[^>]*>(.*?)</a>', html, re.DOTALL):
+        text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", inner)).strip()
+        link = unescape(href)
+        found.setdefault(unescape(text), []).append(base + link if link[0] == "?" else link)
+    return found
+
+
+def points_of(response: Any) -> list[tuple[float, str | None]]:
+    """Return how high each point of a page's chart is that has a height, and where it leads."""
+    figure = figure_of(response)
+    times = figure["layout"]["meta"]["times"]
+    return [
+        (height, rows and rows + time)
+        for trace in figure["data"]
+        for rows in [trace["meta"]["rows"]]
+        for height, time in zip(trace["y"], times, strict=True)
+        if height
+    ]
+
+
+def rows_behind(browser: Client, link: str) -> int:
+    """Return how many calls a list has, all its pages together."""
+    page = browser.get(link)
+    assert page.status_code == 200, link
+    rows = page.content.decode().partition("<tbody>")[2].count('<th scope="row"')
+    older = links_of(page, link.partition("?")[0]).get("Older")
+    return rows + (rows_behind(browser, older[0]) if older else 0)
+
+
+def test_chart_and_table_show_the_same_figures(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", cost_micro_usd=2_500_000)
+    report(apollo, "b", model="lab/large", cost_micro_usd=1_250_000)
+    settle()
+    response = browser.get(f"{PAGE}?range=24h")
+    traces = figure_of(response)["data"]
+    assert [trace["name"] for trace in traces] == ["lab/small", "lab/large"]
+    assert [sum(trace["y"]) for trace in traces] == [2.5, 1.25]
+    assert traces[0]["marker"]["color"] == "var(--series-1)"
+    page = text_of(response)
+    assert page.count("$2.50") == 2  # by model, and by hour
+    assert "Total 2" in page
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_adds_up_is_stacked_and_all_else_a_line(
+    apollo: Project, browser: Client, metric: str
+) -> None:
+    report(apollo, "a", latency_ms=1200, cache_read_tokens=10)
+    report(apollo, "b", latency_ms=700, session_id="s", status="error")
+    decide(apollo, switched=True)
+    settle()
+    traces = figure_of(browser.get(f"{PAGE}?metric={metric}&compare=previous"))["data"]
+    assert traces[0]["type"] == ("bar" if metric in ADDITIVE else "scatter")
+    assert any(value is not None for value in traces[0]["y"])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_split_is_drawn_and_leads_to_its_rows(
+    apollo: Project, browser: Client, alice: User, group: str
+) -> None:
+    ApiKey.objects.create(
+        project=apollo,
+        name="laptop",
+        public_id="key_test",
+        lookup="x",
+        digest="x",
+        created_by=alice,
+    )
+    report(apollo, "a", session_id="some session")
+    report(apollo, "b", route="", mode="", reason_code="", key_id="key_gone")
+    report(apollo, "c", model="lab/large", status="error")
+    settle()
+    then = "status" if group == "model" else "model"
+    for query in (f"group={group}", f"group={group}&then={then}"):
+        points = points_of(browser.get(f"{PAGE}?{query}&metric=requests"))
+        assert sum(height for height, _ in points) == 3
+        for height, link in points:
+            assert link
+            assert rows_behind(browser, link) == height
+
+
+def test_behind_each_point_are_as_many_calls_as_it_is_high(
+    apollo: Project, browser: Client
+) -> None:
+    apollo.team.time_zone = "Asia/Kolkata"
+    apollo.team.save()
+    for number in range(60):
+        at = NOON + dt.timedelta(hours=number % 5 * 7, minutes=number)
+        report(apollo, f"call-{number}", model=f"lab/m{number % 11}", occurred_at=at)
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&metric=requests&bucket=hour&not_model=lab/m0")
+    traces = figure_of(response)["data"]
+    assert len(traces) == 9
+    assert traces[-1]["name"] == "Other"
+    points = points_of(response)
+    assert sum(height for height, _ in points) == 54
+    for height, link in points:
+        assert link
+        assert rows_behind(browser, link) == height
+    assert rows_behind(browser, links_of(response)["Total"][0]) == 54
+    running = points_of(browser.get(f"{PAGE}?{WEEK}&metric=requests&cumulative=true"))
+    for height, link in running:
+        assert link
+        assert rows_behind(browser, link) == height
+
+
+def test_behind_a_point_of_decisions_are_decisions(apollo: Project, browser: Client) -> None:
+    decide(apollo, created_at=NOON)
+    decide(apollo, created_at=NOON, switched=True)
+    decide(apollo, created_at=NOON + dt.timedelta(days=1), switched=True)
+    settle()
+    for metric, expected in (("decisions", [2, 1]), ("switched", [1, 1])):
+        points = points_of(browser.get(f"{PAGE}?{WEEK}&metric={metric}"))
+        assert [height for height, _ in points] == expected
+        assert [rows_behind(browser, str(link)) for _, link in points] == expected
+    # The list of decisions cannot leave a model out.
+    response = browser.get(f"{PAGE}?{WEEK}&metric=decisions&not_model=lab/x")
+    assert [link for _, link in points_of(response)] == [None, None]
+
+
+def test_days_are_those_of_the_team(apollo: Project, browser: Client) -> None:
+    apollo.team.time_zone = "Asia/Kolkata"
+    apollo.team.save()
+    report(apollo, "a", occurred_at=dt.datetime(2026, 3, 2, 20, tzinfo=dt.UTC))
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&metric=requests")
+    assert figure_of(response)["data"][0]["y"] == [0, 1, 0, 0, 0, 0, 0]
+    page = text_of(response)
+    assert "2 Mar to 8 Mar 2026, Asia/Kolkata" in page
+    assert "Tue 3 Mar" in page
+
+
+def test_the_bucket_that_is_still_filling_is_hatched(apollo: Project, browser: Client) -> None:
+    report(apollo, "a")
+    settle()
+    bar = figure_of(browser.get(PAGE))["data"][0]
+    assert bar["marker"]["pattern"]["shape"] == [""] * 6 + ["/"]
+    line = figure_of(browser.get(f"{PAGE}?metric=error_rate"))["data"][0]
+    assert line["marker"]["symbol"][-1] == "circle-open"
+    over = figure_of(browser.get(f"{PAGE}?range=7d&metric=requests"))
+    assert over["data"][0]["y"][-1] == 1
+
+
+def test_the_period_before_is_a_dashed_line(apollo: Project, browser: Client) -> None:
+    report(apollo, "now", occurred_at=NOON, cost_micro_usd=3_000_000)
+    week = dt.timedelta(days=7)
+    report(apollo, "then", occurred_at=NOON - week, cost_micro_usd=2_000_000)
+    report(apollo, "gone", occurred_at=NOON - week, cost_micro_usd=1_000_000, model="lab/forgotten")
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&compare=previous")
+    before = traces_of(response)["Period before, in total"]
+    assert before["line"]["dash"] == "dash"
+    assert before["y"] == [3, 0, 0, 0, 0, 0, 0]
+    assert "$2.00 +50%" in text_of(response)  # of the model
+    assert "$3.00 no change" in text_of(response)  # in total
+
+
+def test_cards_tell_what_has_changed(apollo: Project, browser: Client) -> None:
+    week = dt.timedelta(days=7)
+    for number, ago in enumerate((0, 0, 1)):
+        at = NOON - ago * week
+        report(
+            apollo,
+            f"call-{number}",
+            occurred_at=at,
+            cost_micro_usd=1_000_000,
+            baseline_cost_micro_usd=3_000_000,
+            cache_read_tokens=1000 * ago,
+            latency_ms=900,
+            status="error" if number == 0 else "ok",
+        )
+        decide(apollo, created_at=at, reason_code="no_table" if ago else "cheapest_clearing")
+    settle()
+    page = text_of(browser.get(f"{PAGE}?{WEEK}"))
+    assert "Spend, estimated $2.00 +100%;" in page
+    assert "Requests 2 +100%; 2 decisions" in page
+    assert "Cache-hit rate 0% −50.0 points;" in page
+    assert "Fallback rate 0% −100.0 points; 0 of 2 decisions went to Balanced" in page
+    assert "Error rate 50% +50.0 points; 1 of 2 calls failed" in page
+    assert "Latency, median" in page
+    assert "Saved, estimated $4.00 +100%;" in page
+    assert "How is this computed?" in page
+
+
+def test_saved_has_an_interval_where_a_table_says_how_sure_it_is(
+    apollo: Project, browser: Client
+) -> None:
+    publish_table(table_bytes({"lab/small": (0.7, 50_000.0), "lab/large": (0.8, 900_000.0)}))
+    report(apollo, "a", cost_micro_usd=1_000_000, baseline_cost_micro_usd=3_000_000)
+    settle()
+    page = text_of(browser.get(PAGE))
+    assert re.search(r"Saved, estimated \$2\.00 90% interval \$\S+ to \$\S+,", page)
+
+
+def test_changes_of_policy_and_table_are_marked(
+    apollo: Project, browser: Client, alice: User
+) -> None:
+    made_up = {"balanced_models": ["lab/x"], "baseline_model": "lab/x", "team": apollo.team}
+    day = dt.timedelta(days=1)
+    for at, project, number, inherits in (
+        (NOON, None, 1, False),
+        (NOON + day, apollo, 1, False),
+        (NOON + 2 * day, None, 2, False),  # not followed any more
+        (NOON + 3 * day, apollo, 2, True),
+        (NOON + 4 * day, None, 3, False),
+        (NOON + 9 * day, apollo, 3, False),  # later
+    ):
+        Policy.objects.create(
+            **made_up,
+            project=project,
+            number=number,
+            inherits=inherits,
+            author="alice",
+            created_at=at,
+        )
+    for verb, before, target, hours in (
+        ("table.published", None, "t_one", 1),
+        ("table.published", "t_one", "t_one", 2),  # nothing new
+        ("table.rolled_back", "t_one", "t_zero", 3),
+    ):
+        event = AuditEvent.objects.create(
+            verb=verb, target=target, details={"before": before}, actor="x"
+        )
+        AuditEvent.objects.filter(pk=event.pk).update(created_at=NOON + dt.timedelta(hours=hours))
+    found = changes_between(apollo, NOON - day, NOON + 7 * day)
+    assert [change.what for change in found] == [
+        "team policy",
+        "table",
+        "table",
+        "policy",
+        "policy",
+        "team policy",
+    ]
+    report(apollo, "a", occurred_at=NOON)
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}")
+    layout = figure_of(response)["layout"]
+    words = [note["text"] for note in layout["annotations"]]
+    assert words == ["team policy, table", "policy", "policy", "team policy"]
+    assert layout["shapes"][1]["x0"] == "2026-03-03 12:00:00"
+    assert len(layout["shapes"]) == 4
+    page = text_of(response)
+    assert "What changed in this time: 6" in page
+    assert "2 Mar, 15:00 : Earlier routing table restored: t_zero" in page
+    links = links_of(response)
+    assert browser.get(links["Policy, version 1 by alice"][0]).status_code == 200
+
+
+def test_chips_take_a_filter_away_and_rows_add_one(apollo: Project, browser: Client) -> None:
+    for name in ("small", "large", "other"):
+        report(apollo, name, model=f"lab/{name}")
+    settle()
+    response = browser.get(f"{PAGE}?compare=previous&metric=requests")
+    links = links_of(response)
+    assert set(traces_of(browser.get(links["only lab/large"][0]))) >= {"lab/large"}
+    assert "lab/small" not in traces_of(browser.get(links["only lab/large"][0]))
+    narrowed = browser.get(links["without lab/large"][0])
+    assert {"lab/small", "lab/other"} <= set(traces_of(narrowed))
+    assert "lab/large" not in traces_of(narrowed)
+    again = browser.get(links_of(narrowed)["without lab/small"][0])
+    chips = links_of(again)
+    assert "Model: not lab/large, remove×" in chips
+    back = browser.get(chips["Model: not lab/large, remove×"][0])
+    assert {"lab/large", "lab/other"} <= set(traces_of(back))
+    assert "lab/small" not in traces_of(back)
+    # What else was asked for stays.
+    assert "Period before, in total" in traces_of(back)
+    assert {"lab/small", "lab/large"} <= set(traces_of(browser.get(chips["Clear all"][0])))
+
+
+def test_every_link_of_a_full_question_answers(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", occurred_at=NOON)
+    settle()
+    query = f"{WEEK}&group=route&then=key&metric=tokens&compare=previous&cumulative=true"
+    response = browser.get(f"{PAGE}?{query}&bucket=hour&model=lab/small&not_status=error")
+    assert response.status_code == 200
+    links = [link for places in links_of(response).values() for link in places]
+    links = [link for link in links if link.startswith("/projects/")]
+    assert len([link for link in links if "not_status=error" in link]) > 8
+    for link in links:
+        assert browser.get(link).status_code == 200, link
+    hidden = re.findall(
+        r'type="hidden"\s+name="(\w+)"\s+value="([^"]+)"', response.content.decode()
+    )
+    assert {("model", "lab/small"), ("not_status", "error"), ("from", "2026-03-02")} <= set(hidden)
+
+
+def test_the_csv_is_of_exactly_this_view(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", occurred_at=NOON, cost_micro_usd=1500)
+    report(apollo, "b", occurred_at=NOON, model="@cf/model", cost_micro_usd=1)
+    report(apollo, "c", occurred_at=NOON, model="lab/hidden")
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&not_model=lab/hidden")
+    download = browser.get(links_of(response)["Download CSV"][0])
+    rows = list(csv.DictReader(download.getvalue().decode().splitlines()))
+    assert [(row["model"], row["value"]) for row in rows] == [
+        ("lab/small", "1500"),
+        ("'@cf/model", "1"),
+    ]
+    assert rows[0]["start"] == "2026-03-02T00:00:00Z"
+    refused = browser.get("/projects/apollo/usage.csv?metric=x")
+    assert refused.status_code == 400
+    assert "metric must be one of cost" in refused.content.decode()
+
+
+def test_the_api_call_answers_with_the_same_figures(
+    apollo: Project, browser: Client, apollo_key: str
+) -> None:
+    report(apollo, "a", occurred_at=NOON, cost_micro_usd=1500)
+    report(apollo, "b", occurred_at=NOON, model="lab/large")
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&model=lab/small&model=lab/x&then=route")
+    code = re.search(r'<code id="api-call">(.*?)</code>', response.content.decode(), re.DOTALL)
+    assert code
+    address = re.search(r'curl "http://testserver(\S+)"', unescape(code[1]))
+    assert address
+    answer = Client(headers={"Authorization": f"Bearer {apollo_key}"}).get(address[1])
+    assert answer.status_code == 200
+    assert "lab/small" in answer.content.decode()
+    assert "lab/large" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("range=1y", "range must be one of 24h"),
+        ("group=x", "group must be one of model, provider"),
+        ("then=model", "then must be one of provider"),
+        ("metric=x", "metric must be one of cost"),
+        ("metric=error_rate&cumulative=true", "metric must be one of cost"),
+        ("range=24h&bucket=day", "bucket must be one of auto, hour"),
+        ("range=7d&from=2026-03-01", "range must be left out"),
+        ("from=2026-03-02&to=2026-03-01", "to must be after from"),
+        ("from=1900-01-01&to=2026-03-01", "at most 366 days"),
+        ("range=30d&group=session", "up to 7 days"),
+        ("cumulative=maybe", "cumulative must be true or false"),
+    ],
+)
+def test_what_makes_no_sense_is_named_and_the_rest_is_shown(
+    apollo: Project, browser: Client, query: str, said: str
+) -> None:
+    report(apollo, "a")
+    report(apollo, "b", model="lab/large")
+    settle()
+    response = browser.get(f"{PAGE}?{query}&not_model=lab/large")
+    assert response.status_code == 400
+    page = text_of(response)
+    assert said in page
+    assert "Model: not lab/large" in page
+
+
+# Where there is nothing to show
+
+
+def test_an_unused_project_says_how_to_report(apollo: Project, browser: Client) -> None:
+    response = browser.get(PAGE)
+    page = text_of(response)
+    assert "Report a first call" in page
+    assert "curl http://testserver/api/v1/usage" in page
+    assert "An owner or an admin of the team can make a key." in page
+    assert "Make an API key" not in page
+    assert b"data-live-start" in response.content
+    assert b"plotly" not in response.content
+
+
+def test_the_first_report_is_taken_as_it_is_printed(
+    apollo: Project, browser: Client, apollo_key: str, settings: Settings
+) -> None:
+    catalogue(settings.BALANCED_MODEL, "lab/small")
+    for _ in ("without a decision", "with one"):
+        code = re.search(r'<code id="curl">(.*?)</code>', browser.get(PAGE).content.decode(), re.S)
+        assert code
+        body = re.search(r"-d '(.+)'", unescape(code[1]), re.S)
+        assert body
+        answer = Client(headers={"Authorization": f"Bearer {apollo_key}"}).post(
+            "/api/v1/usage", body[1], content_type="application/json"
+        )
+        assert answer.json()["accepted"] == 1
+        UsageEvent.objects.all().delete()
+        ReportedEvent.objects.all().delete()
+        decide(apollo)
+
+
+def test_who_may_make_keys_is_led_there(apollo: Project, alice: User) -> None:
+    client = Client()
+    client.force_login(alice)
+    links = links_of(client.get(PAGE))
+    assert client.get(links["Make an API key"][0]).status_code == 200
+
+
+def test_decisions_without_reports_say_what_reporting_adds(
+    apollo: Project, browser: Client
+) -> None:
+    decision = decide(apollo)
+    settle()
+    response = browser.get(PAGE)
+    assert "Decisions were made, but no call was reported" in text_of(response)
+    assert f'"decision_id": "{decision.public_id}"' in unescape(text_of(response))
+    assert b"data-live-start" in response.content
+    decided = browser.get(links_of(response)["what was decided"][0])
+    assert sum(figure_of(decided)["data"][0]["y"]) == 1
+
+
+def test_a_time_without_usage_leads_to_the_newest(apollo: Project, browser: Client) -> None:
+    for at, expected in (
+        (dt.datetime(2020, 5, 6, 7, 8, tzinfo=dt.UTC), "6 May 2020, at 07:08"),
+        (timezone.now() - dt.timedelta(days=20), "Show that time"),
+    ):
+        report(apollo, f"call-{at}", occurred_at=at)
+        settle()
+        response = browser.get(f"{PAGE}?range=24h&group=route&bucket=hour")
+        page = text_of(response)
+        assert "Nothing in this time" in page
+        assert expected in page
+        found = browser.get(links_of(response)["Show that time"][0])
+        assert traces_of(found).keys() == {"Debugging / Bug fixing"}
+
+
+def test_what_is_not_added_up_yet_is_waited_for(apollo: Project, browser: Client) -> None:
+    report(apollo, "a")
+    # As where the worker has not come to it yet.
+    StaleHour.objects.all().delete()
+    response = browser.get(PAGE)
+    assert "is being added up" in text_of(response)
+    assert b'http-equiv="refresh"' in response.content
+
+
+def test_filters_that_match_nothing_can_be_cleared(apollo: Project, browser: Client) -> None:
+    report(apollo, "a")
+    settle()
+    response = browser.get(f"{PAGE}?model=lab/nobody&metric=requests")
+    assert "Nothing matches these filters" in text_of(response)
+    found = browser.get(links_of(response)["Clear the filters"][0])
+    assert sum(figure_of(found)["data"][0]["y"]) == 1
