@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test bench-leaderboard bench-decide crash-test check format openapi lock
+.PHONY: help setup setup-dev run test bench-leaderboard bench-decide bench-usage crash-test check format openapi lock
 
 BIN := .venv/bin
 PYTHON := $(BIN)/python
@@ -29,6 +29,9 @@ bench-decide: setup-dev ## Measure one decision of the engine
 
 crash-test: setup-dev ## Kill worker, Redis and PostgreSQL at full speed and look for losses
 	@exec $(PYTHON) scripts/crash_test.py $(ARGS)
+
+bench-usage: setup-dev ## Measure the record and the pages of usage at 10 million events (some minutes, 10 GB of disk)
+	@exec $(PYTHON) scripts/bench_usage.py $(ARGS)
 
 check: setup-dev ## Run every linter and consistency check
 	@exec $(PYTHON) scripts/check.py

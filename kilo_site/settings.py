@@ -229,8 +229,17 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
-    "record-decisions": {"task": "routing.tasks.record_decisions", "schedule": 1.0},
-    "record-usage": {"task": "usage.tasks.record_events", "schedule": 1.0},
+    # What is left undone is done the next time, so these do not pile up behind an absent worker.
+    "record-decisions": {
+        "task": "routing.tasks.record_decisions",
+        "schedule": 1.0,
+        "options": {"expires": 10},
+    },
+    "record-usage": {
+        "task": "usage.tasks.record_events",
+        "schedule": 1.0,
+        "options": {"expires": 10},
+    },
     "roll-up": {"task": "usage.tasks.roll_up", "schedule": 5.0, "options": {"expires": 5}},
     "watch-streams": {"task": "usage.tasks.watch_streams", "schedule": 60.0},
     "reconcile-budgets": {

@@ -11,7 +11,7 @@ from usage.queries.live import recent_calls
 @project_page()
 @require_safe
 def live(request: HttpRequest, access: Access) -> HttpResponse:
-    """The calls of the last minutes, and whether there ever was one."""
+    """The calls of the last minutes, and whether there ever was one, or a decision."""
     found = recent_calls(access.project.pk, timezone.now())
     answer = {
         "calls": found.calls,
@@ -19,5 +19,6 @@ def live(request: HttpRequest, access: Access) -> HttpResponse:
         "seconds_ago": found.seconds_ago,
         "model": found.model,
         "started": found.started,
+        "decided": found.decided,
     }
     return JsonResponse(answer, headers={"Cache-Control": "no-store"})

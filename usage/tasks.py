@@ -1,4 +1,8 @@
-"""Celery tasks of usage."""
+"""Celery tasks of usage.
+
+What beat repeats every few seconds needs no second delivery, hence `acks_late=False`: the next run
+does what a lost one left.
+"""
 
 from celery import shared_task
 from django.conf import settings
@@ -12,13 +16,13 @@ from usage.actions.budgets import do_reconcile_budgets
 from usage.actions.recording import do_record_events
 
 
-@shared_task(name="usage.tasks.record_events")
+@shared_task(name="usage.tasks.record_events", acks_late=False)
 def record_events() -> None:
     """Bring usage events from the stream into the database, unless another worker is at it."""
     do_record_events(wait_seconds=0.0)
 
 
-@shared_task(name="usage.tasks.roll_up")
+@shared_task(name="usage.tasks.roll_up", acks_late=False)
 def roll_up() -> None:
     """Bring the rollups up to date."""
     rolling.do_roll_up(sparingly=True)
@@ -31,7 +35,7 @@ def roll_up_team_anew(team_id: int) -> None:
     do_reconcile_budgets()
 
 
-@shared_task(name="usage.tasks.watch_streams")
+@shared_task(name="usage.tasks.watch_streams", acks_late=False)
 def watch_streams() -> None:
     """Raise the alarm while what waits for the database grows too long."""
     watching.do_watch_streams()

@@ -130,13 +130,25 @@ def api(
     return Api(live_server, apollo_key)
 
 
-def recorded(api: Api, count: int) -> list[Any]:
-    """Return the decisions, newest first, once there are so many: a worker may be bringing them."""
+def recorded(api: Api, count: int, what: str = "decisions") -> list[Any]:
+    """Return the rows, newest first, once there are so many: a worker may be bringing them."""
     deadline = time.monotonic() + 20
-    while len(found := api.get("decisions")["data"]) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} decisions were recorded"
+    while len(found := api.get(what)["data"]) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} {what} were recorded"
         time.sleep(0.1)
     return list(found)
+
+
+def rolled_up(api: Api, count: int) -> Any:
+    """Return the usage once so many requests and decisions are in it."""
+    deadline = time.monotonic() + 20
+    while True:
+        usage = api.get("usage")
+        total = usage["total"]
+        if usage["series"] and (total["requests"], total["decisions"]) == (count, count):
+            return usage
+        assert time.monotonic() < deadline, total
+        time.sleep(0.1)
 
 
 def route_and_report(api: Api) -> list[Any]:
@@ -160,10 +172,9 @@ def check_api(api: Api, decisions: list[Any]) -> None:
         detail = api.get(f"decisions/{one['id']}")
         assert (detail["model"], detail["session"]["id"]) == (CHEAP[1], SESSION)
         assert len(detail["evidence"]["candidates"]) == len(FLEET)
-    events = api.get("usage/events")["data"]
+    events = recorded(api, 2, "usage/events")
     assert {event["decision_id"] for event in events} == ids
-    usage = api.get("usage")
-    assert (usage["total"]["requests"], usage["total"]["decisions"]) == (2, 2)
+    usage = rolled_up(api, 2)
     assert usage["total"]["cost_micro_usd"] == sum(event["cost_micro_usd"] for event in events) > 0
     assert [series["name"] for series in usage["series"]] == [CHEAP[1]]
 

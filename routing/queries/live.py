@@ -7,7 +7,9 @@ of every process reads afresh.
 
 import threading
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -31,6 +33,11 @@ from teams.queries import KeyHolder, verify_key
 AWAY = (OperationalError, InterfaceError)
 # A change that could not be announced, because the store was away, is noticed after this long.
 MAX_AGE_SECONDS = 60
+# So long a database that was away is not asked again.
+AWAY_SECONDS = 2
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -43,11 +50,12 @@ class Memory:
     generation: str
     previous: "Memory | None" = None
     made_at: float = field(default_factory=time.monotonic)
-    holders: dict[str, KeyHolder] = field(default_factory=dict)
+    holders: dict[str, KeyHolder | None] = field(default_factory=dict)
     limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
     tables: dict[int, Table | None] = field(default_factory=dict)
     live_tables: dict[int, Table | None] = field(default_factory=dict)
+    away_until: float = 0.0
 
     def is_current(self, generation: str) -> bool:
         """Tell whether this may still be acted on."""
@@ -139,54 +147,54 @@ def renew(generation: str) -> Memory:
 
 
 def recall(memory: Memory, digest: str, token: str) -> KeyHolder | None:
-    """Return the holder of a key, None when it is not valid."""
-    holder = memory.holders.get(digest)
+    """Return the holder of a key, None when it is not valid; that is asked for every time."""
+    holder = loaded(memory, memory.holders, "holders", digest, lambda: verify_key(token))
     if holder is None:
-        try:
-            holder = verify_key(token)
-        except AWAY:
-            if memory.previous is None or digest not in memory.previous.holders:
-                raise
-            return memory.previous.holders[digest]
-        if holder is not None:
-            memory.holders[digest] = holder
+        memory.holders.pop(digest, None)
     return holder
 
 
 def limits_of(memory: Memory, holder: KeyHolder) -> tuple[Limit, ...]:
     """Return the budgets that a key's requests count towards."""
-    if holder.key_id not in memory.limits:
-        try:
-            memory.limits[holder.key_id] = limits_over(holder)
-        except AWAY:
-            if memory.previous is None or holder.key_id not in memory.previous.limits:
-                raise
-            return memory.previous.limits[holder.key_id]
-    return memory.limits[holder.key_id]
+    return loaded(memory, memory.limits, "limits", holder.key_id, lambda: limits_over(holder))
 
 
 def rules_of(memory: Memory, project_id: int) -> Rules:
     """Return the rules of a project's policy in force."""
-    if project_id not in memory.rules:
-        try:
-            memory.rules[project_id] = rules_in_force(in_force(project_id))
-        except AWAY:
-            if memory.previous is None or project_id not in memory.previous.rules:
-                raise
-            return memory.previous.rules[project_id]
-    return memory.rules[project_id]
+    return loaded(
+        memory, memory.rules, "rules", project_id, lambda: rules_in_force(in_force(project_id))
+    )
 
 
 def table_of(memory: Memory, team_id: int) -> Table | None:
     """Return the table that routes for a team, None when none is published."""
-    if team_id not in memory.tables:
+    return loaded(memory, memory.tables, "tables", team_id, lambda: current_table(team_id))
+
+
+def loaded(
+    memory: Memory, held: dict[Key, Value], part: str, key: Key, load: Callable[[], Value]
+) -> Value:
+    """Return what a part of memory holds of a key, asking the database where it does not.
+
+    While the database is away that is what the generation before held. It is asked again only after
+    a while, since a host that does not answer takes seconds each time.
+    """
+    if key in held:
+        return held[key]
+    try:
+        if time.monotonic() < memory.away_until:
+            raise OperationalError("The database was away a moment ago.")
         try:
-            memory.tables[team_id] = current_table(team_id)
+            held[key] = load()
         except AWAY:
-            if memory.previous is None or team_id not in memory.previous.tables:
-                raise
-            return memory.previous.tables[team_id]
-    return memory.tables[team_id]
+            memory.away_until = time.monotonic() + AWAY_SECONDS
+            raise
+    except AWAY:
+        before: dict[Key, Value] = getattr(memory.previous, part, {})
+        if key not in before:
+            raise
+        return before[key]
+    return held[key]
 
 
 def rules_in_force(found: InForce) -> Rules:
@@ -196,16 +204,16 @@ def rules_in_force(found: InForce) -> Rules:
 
 def live_table_of(memory: Memory, team_id: int) -> Table | None:
     """Return the table that routes for a team, with its outcomes from live use in it."""
-    if team_id not in memory.live_tables:
-        table = table_of(memory, team_id)
-        try:
-            outcomes = team_outcomes(team_id, timezone.now().date()) if table else ()
-        except AWAY:
-            if memory.previous is None or team_id not in memory.previous.live_tables:
-                return table
-            return memory.previous.live_tables[team_id]
-        memory.live_tables[team_id] = combine(table, outcomes) if table and outcomes else table
-    return memory.live_tables[team_id]
+    table = table_of(memory, team_id)
+
+    def combined() -> Table | None:
+        outcomes = team_outcomes(team_id, timezone.now().date()) if table else ()
+        return combine(table, outcomes) if table and outcomes else table
+
+    try:
+        return loaded(memory, memory.live_tables, "live_tables", team_id, combined)
+    except AWAY:
+        return table
 
 
 def table_for(rules: Rules, team_id: int) -> Table | None:

@@ -2,13 +2,14 @@
 
      <p data-live="/projects/…/usage/live.json"></p>
 
-   With data-live-start the page is shown anew as soon as the first call has come in. */
+   With data-live-start="started" the page is shown anew as soon as the first call has come in, with "decided" also
+   when a first decision was made; with data-live-again after a moment in any case. */
 "use strict";
 
 (() => {
   const EVERY_MS = 5000;
   const place = document.querySelector("[data-live]");
-  const waits = "liveStart" in place.dataset;
+  const waits = place.dataset.liveStart;
   let timer;
 
   function ago(seconds) {
@@ -26,7 +27,7 @@
       const answer = await fetch(place.dataset.live, { cache: "no-store" });
       if (answer.ok) {
         const now = await answer.json();
-        if (waits && now.started) {
+        if (waits && now[waits]) {
           location.reload();
           return;
         }
@@ -48,4 +49,5 @@
     if (!document.hidden) ask();
   });
   ask();
+  if ("liveAgain" in place.dataset) setTimeout(() => location.reload(), EVERY_MS);
 })();

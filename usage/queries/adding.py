@@ -73,7 +73,8 @@ Stretch = tuple[datetime, datetime]
 class Wanted:
     """What is to be added up: which sums, by which columns, of which calls and decisions.
 
-    `timed` asks for it by time, and `raw` not to use rollups.
+    `timed` asks for it by time, and `raw` not to use rollups. `only` names some values of the
+    columns, if it is not all.
     """
 
     project_id: int
@@ -82,6 +83,7 @@ class Wanted:
     sums: tuple[str, ...]
     timed: bool
     raw: bool
+    only: tuple[tuple[str, ...], ...] = ()
 
     @property
     def asked_about(self) -> set[str]:
@@ -199,7 +201,7 @@ def grouped(
     """Return the sums of rows by time and columns; what is not among `sums` is 0."""
     # A sum may not be called like the column that it is of.
     totals = {f"sum_{name}": special.get(name) or Sum(name) for name in sums}
-    rows = rows.filter(project_id=wanted.project_id).order_by()
+    rows = rows.filter(any_of(wanted.columns, wanted.only), project_id=wanted.project_id).order_by()
     found: Iterable[Sequence[Any]]
     if times or wanted.columns:
         found = rows.annotate(**times).values_list(*times, *wanted.columns).annotate(**totals)
@@ -215,3 +217,11 @@ def grouped(
             values=tuple(row[len(times) : width]),
             sums=[0 if index is None else amounts[index] or 0 for index in picked],
         )
+
+
+def any_of(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Q:
+    """Return that the columns have the values of one of some rows; whatever they are, of none."""
+    if len(columns) == 1:
+        return Q(**{f"{columns[0]}__in": [value for (value,) in rows]}) if rows else Q()
+    matches = (Q(**dict(zip(columns, row, strict=True))) for row in rows)
+    return reduce(or_, matches, Q())

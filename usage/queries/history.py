@@ -1,10 +1,10 @@
 """Usage over time and in total."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import accumulate
-from operator import add
+from operator import add, sub
 from typing import Final
 
 from leaderboard.queries import current_table
@@ -12,7 +12,7 @@ from routing.queries.policies import current_policy
 from teams.models import ApiKey, Project
 from usage import latency
 from usage.models import RollUp
-from usage.queries.adding import Wanted, added_up
+from usage.queries.adding import Row, Wanted, added_up
 from usage.queries.conditions import COLUMNS
 from usage.question import LATENCIES, NONE, OF_DECISIONS, UsageFilter
 from usage.ranges import Window, previous
@@ -21,6 +21,12 @@ from usage.sums import CALL_SUMS, COMPARISON_SUMS, DECISION_SUMS, SUMS, Figures,
 
 MAX_SERIES: Final = 8
 OTHER: Final = "Other"
+
+
+Names = tuple[str, ...]
+Amounts = list[int]
+# The amounts of each bucket, by its place.
+ByPlace = dict[int, Amounts]
 
 
 @dataclass
@@ -72,12 +78,6 @@ class Totals:
     previous: "Totals | None" = None
 
 
-Names = tuple[str, ...]
-Amounts = list[int]
-# The amounts of each bucket, by its place.
-ByPlace = dict[int, Amounts]
-
-
 def covered_to() -> datetime | None:
     """Return up to when all that was recorded is in the figures; None before the first rollup."""
     return RollUp.objects.values_list("covered_to", flat=True).first()
@@ -87,32 +87,67 @@ def usage_over_time(project: Project, asked: UsageFilter, now: datetime) -> Hist
     """Return usage by bucket and group.
 
     Groups are ranked by the metric; for ratios and latencies by the calls, tokens or decisions that
-    these are of. What has no value to group by is under `NONE`.
+    these are of. What has no value to group by is under `NONE`. Only groups that are shown are
+    asked for by time, since there may be thousands of others; these are what is left of all.
     """
     sums, before = sums_of(asked.metric), previous(asked.window, now) if asked.compare else None
     keys = keys_of(project.pk) if {"key", "member"} & {*asked.groups} else {}
-    current = by_group(project, asked, asked.window, keys)
-    earlier = by_group(project, asked, before, keys) if before else {}
-
-    def rank(names: Names) -> tuple[int, Names]:
-        return -figures_of(sums, pooled(current[names].values())).weight(asked.metric), names
-
-    shown = sorted(current, key=rank)[:MAX_SERIES]
-    rest = {*current, *earlier} - {*shown}
-    parts = [(names, {names}) for names in shown] + ([((OTHER,), rest)] if rest else [])
+    groups = ranked(project, asked, keys)
+    shown = groups[:MAX_SERIES]
+    current = by_place(project, asked, asked.window, shown, rest=len(groups) > len(shown))
+    earlier = by_place(project, asked, before, shown, rest=True) if before else {}
     series = []
-    for names, groups in parts:
-        one = series_of(names, merged(current, groups), asked, now)
+    for names in [*(one.names for one in shown), (OTHER,)]:
+        if names == (OTHER,) and not (current.get(names) or earlier.get(names)):
+            continue
+        one = series_of(names, current.get(names, {}), asked, now)
         if before:
-            one.previous = series_of(names, merged(earlier, groups), asked, now)
+            one.previous = series_of(names, earlier.get(names, {}), asked, now)
         series.append(one)
     return History(
         series=series,
-        total=figures_of(sums, pooled_groups(current)),
+        total=figures_of(sums, pooled(one.amounts for one in groups)),
         previous_total=figures_of(sums, pooled_groups(earlier)) if before else None,
         unfinished=unfinished(asked.window, now),
         key_names={key: name for key, (name, _) in keys.items()},
     )
+
+
+@dataclass
+class Group:
+    """A group's names and total, and the values of the columns that make it out."""
+
+    names: Names
+    amounts: Amounts
+    values: list[tuple[str, ...]]
+
+
+def ranked(
+    project: Project, asked: UsageFilter, keys: Mapping[str, tuple[str, str]]
+) -> list[Group]:
+    """Return the groups of the window that is asked for, the largest first."""
+    columns, sums = columns_of(asked), sums_of(asked.metric)
+    readers = [(columns.index(COLUMNS[group]), reader(group, keys)) for group in asked.groups]
+    groups: dict[Names, Group] = {}
+    wanted = Wanted(project.pk, asked.conditions, columns, sums, timed=False, raw=asked.is_raw)
+    for row in added_up(wanted, asked.window):
+        names = tuple([read(row.values[column]) or NONE for column, read in readers])
+        known = groups.get(names)
+        if known is None:
+            groups[names] = Group(names, row.sums, [row.values])
+        else:
+            known.amounts = [*map(add, known.amounts, row.sums)]
+            known.values.append(row.values)
+
+    def rank(one: Group) -> tuple[int, Names]:
+        return -figures_of(sums, one.amounts).weight(asked.metric), one.names
+
+    return sorted(groups.values(), key=rank)
+
+
+def columns_of(asked: UsageFilter) -> tuple[str, ...]:
+    """Return the columns that the groups are read off."""
+    return tuple(dict.fromkeys(COLUMNS[group] for group in asked.groups))
 
 
 def sums_of(metric: str) -> tuple[str, ...]:
@@ -123,30 +158,34 @@ def sums_of(metric: str) -> tuple[str, ...]:
     return (*calls, *latency.COLUMNS) if metric in LATENCIES else calls
 
 
-def by_group(
-    project: Project, asked: UsageFilter, window: Window, keys: Mapping[str, tuple[str, str]]
+def by_place(
+    project: Project, asked: UsageFilter, window: Window, shown: Iterable[Group], *, rest: bool
 ) -> dict[Names, ByPlace]:
-    """Return the sums of a window by group and bucket."""
-    columns = tuple(dict.fromkeys(COLUMNS[group] for group in asked.groups))
-    readers = [(columns.index(COLUMNS[group]), reader(group, keys)) for group in asked.groups]
-    wanted = Wanted(
-        project_id=project.pk,
-        conditions=asked.conditions,
-        columns=columns,
-        sums=sums_of(asked.metric),
-        timed=True,
-        raw=asked.is_raw,
-    )
+    """Return the sums of groups by bucket, and where there is a `rest`, that of all others."""
+    columns, sums = columns_of(asked), sums_of(asked.metric)
+    names = {values: one.names for one in shown for values in one.values}
+    wanted = Wanted(project.pk, asked.conditions, columns, sums, timed=True, raw=asked.is_raw)
     groups: dict[Names, ByPlace] = {}
-    for row in added_up(wanted, window):
-        assert row.moment is not None
-        names = tuple([read(row.values[column]) or NONE for column, read in readers])
-        # A day or an hour that the window cuts begins before it.
-        place = max(0, window.place_of(row.moment))
-        places = groups.setdefault(names, {})
-        known = places.get(place)
-        places[place] = row.sums if known is None else [*map(add, known, row.sums)]
+    if names:
+        for row in added_up(replace(wanted, only=tuple(names)), window):
+            add_at(groups.setdefault(names[row.values], {}), window, row)
+    if rest:
+        others: ByPlace = {}
+        for row in added_up(replace(wanted, columns=()), window):
+            add_at(others, window, row)
+        for place, amounts in merged(groups).items():
+            others[place] = [*map(sub, others[place], amounts)]
+        groups[OTHER,] = {place: amounts for place, amounts in others.items() if any(amounts)}
     return groups
+
+
+def add_at(places: ByPlace, window: Window, row: Row) -> None:
+    """Add a row to the bucket that it is in."""
+    assert row.moment is not None
+    # A day or an hour that the window cuts begins before it.
+    place = max(0, window.place_of(row.moment))
+    known = places.get(place)
+    places[place] = row.sums if known is None else [*map(add, known, row.sums)]
 
 
 def reader(group: str, keys: Mapping[str, tuple[str, str]]) -> Callable[[str], str]:
@@ -175,13 +214,13 @@ def pooled_groups(groups: Mapping[Names, ByPlace]) -> Amounts:
     return pooled(amounts for places in groups.values() for amounts in places.values())
 
 
-def merged(groups: Mapping[Names, ByPlace], chosen: Iterable[Names]) -> ByPlace:
-    """Return some groups as one."""
+def merged(groups: Mapping[Names, ByPlace]) -> ByPlace:
+    """Return all groups as one."""
     places: dict[int, list[Amounts]] = {}
-    for names in chosen:
-        for place, amounts in groups.get(names, {}).items():
+    for of_group in groups.values():
+        for place, amounts in of_group.items():
             places.setdefault(place, []).append(amounts)
-    return {place: pooled(amounts) for place, amounts in sorted(places.items())}
+    return {place: pooled(amounts) for place, amounts in places.items()}
 
 
 def series_of(names: Names, places: ByPlace, asked: UsageFilter, now: datetime) -> Series:
@@ -196,7 +235,7 @@ def series_of(names: Names, places: ByPlace, asked: UsageFilter, now: datetime) 
             lambda before, amounts: [*map(add, before, amounts)],
         )
         places = dict(enumerate(steps))
-    buckets = {starts[place]: figures_of(sums, amounts) for place, amounts in places.items()}
+    buckets = {starts[place]: figures_of(sums, places[place]) for place in sorted(places)}
     return Series(names, total, buckets)
 
 

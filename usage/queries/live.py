@@ -16,7 +16,8 @@ MOST: Final = 1000
 class Recent:
     """How many calls there were within `RECENTLY`, at most `MOST`, and the last one of them.
 
-    `seconds_ago` and `model` are None without any. `started` tells whether there ever was a call.
+    `seconds_ago` and `model` are None without any. `started` tells whether there ever was a call,
+    `decided` whether there was one or a decision.
     """
 
     calls: int
@@ -24,6 +25,7 @@ class Recent:
     seconds_ago: int | None
     model: str | None
     started: bool
+    decided: bool
 
 
 def recent_calls(project_id: int, now: datetime) -> Recent:
@@ -32,11 +34,13 @@ def recent_calls(project_id: int, now: datetime) -> Recent:
     times = events.filter(occurred_at__gte=now - RECENTLY).order_by("-occurred_at", "-id")
     found = list(times.values_list("occurred_at", "model")[: MOST + 1])
     if not found:
-        return Recent(0, False, None, None, events.exists())
+        started = events.exists()
+        decided = started or Decision.objects.filter(project_id=project_id).exists()
+        return Recent(0, False, None, None, started, decided)
     # The clock of a client may be fast.
     at, model = found[0]
     ago = max(0, round((now - at).total_seconds()))
-    return Recent(min(len(found), MOST), len(found) > MOST, ago, model, True)
+    return Recent(min(len(found), MOST), len(found) > MOST, ago, model, True, True)
 
 
 def newest_at(project_id: int, *, of_decisions: bool) -> datetime | None:

@@ -7,7 +7,6 @@ from lib.money import format_usd
 from routing.counterfactual import Span
 from routing.engine.explain import FALLBACKS, REASONS, VERDICTS
 from usage import wording
-from usage.wording import short
 
 register = template.Library()
 
@@ -36,12 +35,6 @@ def usd_change(micro_usd: float | None) -> str:
 def percent(share: float | None) -> str:
     """Write a share as a percentage: whole, or with a decimal below ten."""
     return "–" if share is None else wording.share(share)
-
-
-@register.filter
-def count(number: int | None) -> str:
-    """Write a count shortly: 9,999 in full, then 12.3k, 4.5M."""
-    return "–" if number is None else short(number)
 
 
 @register.filter

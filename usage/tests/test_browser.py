@@ -162,6 +162,21 @@ def test_the_page_turns_on_when_the_first_call_comes_in(
     expect(page.locator("[data-live]")).to_contain_text("of lab/large")
 
 
+def test_a_first_decision_turns_the_page_on_as_well(
+    page: Page, live_server: Any, apollo: Project, bob: User
+) -> None:
+    sign_in(page, live_server, bob)
+    page.goto(f"{live_server.url}/projects/apollo/usage/")
+    expect(page.get_by_text("Report a first call")).to_be_visible()
+    decide(apollo)
+    look_again(page)
+    expect(page.get_by_text("Decisions were made, but no call was reported")).to_be_visible()
+    report(apollo, "a")
+    settle()
+    look_again(page)
+    expect(page.get_by_text("Spend, estimated")).to_be_visible()
+
+
 def test_nothing_is_asked_while_nobody_looks(
     page: Page, live_server: Any, apollo: Project, bob: User
 ) -> None:

@@ -595,8 +595,9 @@ def test_usage_takes_few_queries(
     for index in range(30):
         report(apollo, f"e{index}", model=f"lab/m{index}")
     settle()
-    # Key, project, what is stale and how far the rollups go; the series; the totals, those before
+    # Key, project, what is stale and how far the rollups go; the groups, the series of those that
+    # are shown and all others; the totals, those before
     # with the calls and decisions of a broken hour, and what is saved by model and route; and for
     # its interval the table and the policy.
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         read(apollo_key, range="30d", bucket="hour")

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from teams.models import Project, User
 from usage.queries import live as live_queries
-from usage.tests.traffic import report
+from usage.tests.traffic import decide, report
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,14 @@ def test_a_project_without_calls_has_not_started(apollo: Project, bob: User) -> 
         "seconds_ago": None,
         "model": None,
         "started": False,
+        "decided": False,
     }
+
+
+def test_a_decision_alone_is_told_from_a_call(apollo: Project, bob: User) -> None:
+    decide(apollo)
+    found = asked(bob)
+    assert (found["started"], found["decided"]) == (False, True)
 
 
 def test_only_the_last_minutes_are_counted(apollo: Project, bob: User) -> None:
@@ -58,6 +65,6 @@ def test_counting_ends_where_it_would_take_long(
     monkeypatch.setattr(live_queries, "MOST", 2)
     for number in range(4):
         report(apollo, str(number))
-    with django_assert_max_num_queries(2):
+    with django_assert_max_num_queries(1):
         found = live_queries.recent_calls(apollo.pk, timezone.now())
     assert (found.calls, found.is_capped) == (2, True)
