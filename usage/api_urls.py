@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from usage import api, budget_api
+from usage.api import budgets, usage
 
 urlpatterns = [
-    path("budgets", budget_api.BudgetsView.as_view(), name="api_budgets"),
-    path("budgets/<slug:budget_id>", budget_api.BudgetView.as_view(), name="api_budget"),
-    path("policy/preview", api.PolicyPreviewView.as_view(), name="api_policy_preview"),
-    path("usage", api.UsageView.as_view(), name="api_usage"),
-    path("usage/export.csv", api.UsageExportView.as_view(), name="api_usage_export"),
-    path("usage/events", api.UsageEventsView.as_view(), name="api_usage_events"),
+    path("budgets", budgets.BudgetsView.as_view(), name="api_budgets"),
+    path("budgets/<slug:budget_id>", budgets.BudgetView.as_view(), name="api_budget"),
+    path("policy/preview", usage.PolicyPreviewView.as_view(), name="api_policy_preview"),
+    path("usage", usage.UsageView.as_view(), name="api_usage"),
+    path("usage/export.csv", usage.UsageExportView.as_view(), name="api_usage_export"),
+    path("usage/events", usage.UsageEventsView.as_view(), name="api_usage_events"),
 ]

@@ -11,8 +11,8 @@ from lib.money import format_usd
 from routing.actions.budgets import AT_LIMIT_MEANS
 from routing.models import AtLimit, Budget, BudgetPeriod
 from teams.models import ApiKey
-from usage.budget_facts import budget_body, resets_at
 from usage.models import BudgetAlert
+from usage.queries.budgets import budget_body, resets_at
 
 
 def mail_text(alert: BudgetAlert) -> tuple[str, str]:

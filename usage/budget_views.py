@@ -27,9 +27,9 @@ from routing.models import AtLimit, Budget
 from teams.access import Access, Permission, project_page
 from usage.actions.alerts import TEST, do_send_again, do_send_test, has_mail_server
 from usage.actions.opening import do_open_budget
-from usage.budget_facts import Standing, budgets_of, standing_by_rollups, standings
 from usage.budget_messages import scope_name
 from usage.models import BudgetAlert, Notice
+from usage.queries.budgets import Standing, budgets_of, standing_by_rollups, standings
 from usage.tasks import deliver_notices
 
 SHOWN_ALERTS = 6

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from lib.errors import ApiError
 from routing.models import Decision
 from teams.access import Access, project_page
+from teams.models import Project
 from usage import links, queries, wording
 from usage.actions.rolling import do_catch_up
 from usage.cards import cards, change
@@ -174,7 +175,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
         "columns": [wording.COLUMNS[column] for column in columns],
         "rows": [
             {
-                "names": names_of(asked, history, one.names),
+                "names": names_of(access.project, asked, history, one.names),
                 "swatch": index if one.name != OTHER else None,
                 "link": behind.series(one),
                 "cells": cells_of(
@@ -215,7 +216,9 @@ def label_of(asked: UsageFilter, history: History, names: Sequence[str]) -> str:
     )
 
 
-def names_of(asked: UsageFilter, history: History, names: Sequence[str]) -> list[dict[str, str]]:
+def names_of(
+    project: Project, asked: UsageFilter, history: History, names: Sequence[str]
+) -> list[dict[str, str]]:
     """Return each name of a series, with where the page is narrowed to it or leaves it out."""
     if names[0] == OTHER:
         return [{"text": OTHER}]
@@ -224,6 +227,7 @@ def names_of(asked: UsageFilter, history: History, names: Sequence[str]) -> list
             "text": wording.name_of(group, name, history.key_names),
             "only": links.only(asked, group, name),
             "without": links.without(asked, group, name),
+            "timeline": links.timeline(project, name) if group == "session" else "",
         }
         for group, name in zip(asked.groups, names, strict=True)
     ]

@@ -62,6 +62,12 @@ def without(asked: UsageFilter, group: str, value: str) -> str:
     return address(params | {NOT + group: excluded} | ({group: included} if included else {}))
 
 
+def timeline(project: Project, session_id: str) -> str:
+    """Return the page of a session; empty for calls that belong to none."""
+    page = reverse("sessions", args=[project.slug])
+    return "" if session_id == NONE else address({"session": session_id}, page)
+
+
 class Behind:
     """The addresses of the rows behind the points and series of a page.
 

@@ -18,7 +18,7 @@ from routing.actions.recording import do_announce
 from routing.budgets import counter, read_counter
 from routing.models import Budget, StaleHour
 from usage.actions.rolling import do_roll_up
-from usage.spend_queries import period_of, spend_of
+from usage.queries.spend import period_of, spend_of
 
 log = structlog.get_logger()
 # So long another one's roll-up is waited for.

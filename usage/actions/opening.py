@@ -10,7 +10,7 @@ from routing.models import Budget
 from teams.actions import Actor
 from teams.models import Project, Team
 from usage.actions.rolling import do_catch_up
-from usage.budget_facts import standing_by_rollups
+from usage.queries.budgets import standing_by_rollups
 
 
 @transaction.atomic

@@ -322,6 +322,15 @@ def test_chips_take_a_filter_away_and_rows_add_one(apollo: Project, browser: Cli
     assert {"lab/small", "lab/large"} <= set(traces_of(browser.get(chips["Clear all"][0])))
 
 
+def test_sessions_lead_to_their_timeline(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", session_id="left & right")
+    report(apollo, "b")
+    settle()
+    links = links_of(browser.get(f"{PAGE}?group=session"))
+    assert [name for name in links if "timeline" in name] == ["timeline of left & right"]
+    assert "Turn by turn" in text_of(browser.get(links["timeline of left & right"][0]))
+
+
 def test_every_link_of_a_full_question_answers(apollo: Project, browser: Client) -> None:
     report(apollo, "a", occurred_at=NOON)
     settle()

@@ -25,7 +25,7 @@ from teams.keys import Scope
 from teams.models import Project
 from teams.queries import KeyHolder
 from usage.actions.opening import do_open_budget
-from usage.budget_facts import Standing, budget_body, budgets_of, standings
+from usage.queries.budgets import Standing, budget_body, budgets_of, standings
 
 PROJECT, KEY, TEAM = "project", "key", "team"
 # What a budget counts stays as it is: these may be sent back as they were read, and only so.

@@ -12,7 +12,7 @@ from routing.budgets import begins_at, next_start
 from routing.models import AtLimit, Budget
 from routing.queries.budgets import limit_of, zone_info
 from teams.models import Project
-from usage.spend_queries import period_of, spend_of
+from usage.queries.spend import period_of, spend_of
 
 
 @dataclass(frozen=True)
