@@ -29,6 +29,9 @@ CHUNK: Final = 64 * 1024
 READ_SECONDS: Final = 15.0
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+# Of a site alone, though not marked so in Python's table: IPv4-compatible addresses, a site's own
+# NAT64 (RFC 8215), and site-local addresses (RFC 3879).
+OF_A_SITE: Final = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b:1::/48", "fec0::/10")))
 # More than the headers of any honest archive entry need at once.
 MAX_ARCHIVE_READ: Final = 1024 * 1024
 MAX_DIRECTORY_BYTES_PER_ENTRY: Final = 1024
@@ -331,6 +334,8 @@ def is_public(address: Address) -> bool:
             return False
         if address.ipv4_mapped:
             return True
+        if any(address in network for network in OF_A_SITE):
+            return False
     return address.is_global and not address.is_multicast
 
 

@@ -6,7 +6,7 @@ can be made anywhere without a round trip and index well. They are never primary
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -29,6 +29,8 @@ def made_at(public_id: str) -> datetime | None:
     for place in places[:10]:
         number = number << 5 | place
     try:
-        return datetime.fromtimestamp(number / 1000, UTC)
+        made = datetime.fromtimestamp(number / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+    # So that whoever looks around that time stays within the calendar.
+    return made if made.year < MAXYEAR else None

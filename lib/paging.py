@@ -1,10 +1,13 @@
 """Cursor lists by time: a page stays the same page while new rows come in."""
 
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from django.db.models import Model, QuerySet
 
 from lib.errors import ApiError
+
+CURSOR_TIME: Final = "%Y%m%dT%H%M%S%f"
 
 Row = TypeVar("Row", bound=Model)
 
@@ -22,20 +25,18 @@ def page_of(
 
     The newest come first, unless the oldest are to.
 
-    A cursor is the public id of the last row seen. `rows` are the rows the caller may see; a cursor
-    that names none of them raises a 400.
+    A cursor is the time and the public id of the last row seen: where to look, and for what. `rows`
+    are the rows the caller may see; a cursor that names none of them raises a 400.
     """
     sign, beyond = ("", "gte") if oldest_first else ("-", "lte")
     before = "lte" if oldest_first else "gte"
     rows = rows.order_by(f"{sign}{time_field}", f"{sign}id")
     if cursor:
-        seen = None
-        if "\x00" not in cursor:
-            seen = rows.filter(**{id_field: cursor}).values(time_field, "id").first()
+        moment, public_id = read_cursor(cursor)
+        here = rows.filter(**{time_field: moment})
+        seen = here.filter(**{id_field: public_id}).values("id").first()
         if seen is None:
-            message = "cursor names no row of this list. Leave it out to start anew."
-            raise ApiError(400, "invalid_parameter", message, param="cursor")
-        moment: Any = seen[time_field]
+            raise unknown_cursor()
         # Two conditions instead of an OR, so that the index on time serves the first.
         rows = rows.filter(**{f"{time_field}__{beyond}": moment}).exclude(
             **{time_field: moment, f"id__{before}": seen["id"]}
@@ -43,7 +44,27 @@ def page_of(
     found = list(rows[: limit + 1])
     if len(found) <= limit:
         return found, None
-    return found[:limit], str(getattr(found[limit - 1], id_field))
+    last = found[limit - 1]
+    moment = getattr(last, time_field).astimezone(UTC)
+    return found[:limit], f"{moment:{CURSOR_TIME}}.{getattr(last, id_field)}"
+
+
+def read_cursor(text: str) -> tuple[datetime, str]:
+    """Return the time and the id in a cursor, or raise a 400."""
+    time, _, public_id = text.partition(".")
+    try:
+        moment = datetime.strptime(time, CURSOR_TIME).replace(tzinfo=UTC)
+    except ValueError:
+        raise unknown_cursor() from None
+    if "\x00" in public_id:
+        raise unknown_cursor()
+    return moment, public_id
+
+
+def unknown_cursor() -> ApiError:
+    """Return the 400 of a cursor that leads nowhere."""
+    message = "cursor names no row of this list. Leave it out to start anew."
+    return ApiError(400, "invalid_parameter", message, param="cursor")
 
 
 def read_limit(text: str, *, default: int = 50, largest: int = 200) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.utils import CursorWrapper
 
 
 def partition_by_month(
@@ -72,6 +73,7 @@ def do_make_months(table: str, column: str, first: datetime, last: datetime) -> 
         start, end = month.isoformat(), next_month(month).isoformat()
         default = f"{table}_default"
         with connection.cursor() as cursor:
+            wait_briefly(cursor)
             cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)")
             cursor.execute(
                 f"WITH moved AS (DELETE FROM {default}"  # noqa: S608
@@ -94,11 +96,15 @@ def do_drop_months(table: str, before: datetime) -> list[str]:
         month = month_of(name)
         if month and next_month(month) <= before:
             with connection.cursor() as cursor:
-                # Rather next time than readers that queue behind this for long.
-                cursor.execute("SET LOCAL lock_timeout = '5s'")
+                wait_briefly(cursor)
                 cursor.execute(f"DROP TABLE {name}")
             dropped.append(name)
     return dropped
+
+
+def wait_briefly(cursor: CursorWrapper) -> None:
+    """Rather fail, for the next time, than have readers queue behind a waiting change for long."""
+    cursor.execute("SET LOCAL lock_timeout = '5s'")
 
 
 def month_of(name: str) -> datetime | None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from lib.errors import ApiError
 from lib.ranges import LENGTHS
@@ -15,7 +17,8 @@ TEXTS = ("model", "route", "reason", "mode", "session", "policy_version", "table
 # What each parameter narrows a list to, in words.
 FILTERS = {
     "range": f"Only decisions of this long until now: {', '.join(LENGTHS)}.",
-    "from": "Only decisions from this day or moment on, ISO 8601. Without a zone it is UTC.",
+    "from": "Only decisions from this day or moment on, ISO 8601. Days and moments without a"
+    " zone are those of the team's time zone.",
     "to": "Only decisions until the end of this day, or before this moment.",
     "model": "Only decisions for this model.",
     "route": "Only requests of this route, or of this task type.",
@@ -31,12 +34,15 @@ FILTERS = {
 }
 
 
-def read_decision_filter(params: Mapping[str, str], now: datetime) -> DecisionFilter:
+def read_decision_filter(
+    params: Mapping[str, str], now: datetime, time_zone: str
+) -> DecisionFilter:
     """Return which decisions `params` ask for; raise a 400 that says what is allowed.
 
+    `time_zone` is the team's: its days are meant by dates, and its clock by times without a zone.
     A text that matches nothing is no error: the list is empty.
     """
-    start, end = read_times(params, now)
+    start, end = read_times(params, now, ZoneInfo(time_zone))
     texts = {name: params.get(name, "").replace("\x00", "") for name in TEXTS}
     return DecisionFilter(
         start=start,
@@ -55,11 +61,14 @@ def read_decision_filter(params: Mapping[str, str], now: datetime) -> DecisionFi
     )
 
 
-def read_times(params: Mapping[str, str], now: datetime) -> tuple[datetime | None, datetime | None]:
+def read_times(
+    params: Mapping[str, str], now: datetime, zone: ZoneInfo
+) -> tuple[datetime | None, datetime | None]:
     """Return the first moment and the moment after the last; None where there is no bound."""
     if not params.get("range"):
         wanted = "a day such as 2026-03-01, or a moment such as 2026-03-01T12:00:00Z"
-        start, end = parsed(params, "from", moment, wanted), parsed(params, "to", end_of, wanted)
+        start = parsed(params, "from", partial(moment, zone=zone), wanted)
+        end = parsed(params, "to", partial(end_of, zone=zone), wanted)
         if start and end and end <= start:
             raise not_allowed("to", "after from")
         return start, end
@@ -101,19 +110,19 @@ def share(text: str) -> float:
     return number
 
 
-def moment(text: str) -> datetime:
-    """Return a moment; a day begins at midnight UTC."""
+def moment(text: str, zone: ZoneInfo) -> datetime:
+    """Return a moment; a day begins at midnight of the zone."""
     found = datetime.fromisoformat(text)
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
 
 
-def end_of(text: str) -> datetime:
+def end_of(text: str, zone: ZoneInfo) -> datetime:
     """Return a moment, for a day the one at which the next day begins."""
     try:
-        date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        return moment(text)
-    return moment(text) + timedelta(days=1)
+        return moment(text, zone)
+    return moment(f"{day + timedelta(days=1)}", zone)
 
 
 def not_allowed(name: str, wanted: str) -> ApiError:

@@ -17,16 +17,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 from production_env import production_env
-from servers import ROOT, end_leftovers, free_port, postgres, redis_server
+from servers import ROOT, Server, end_leftovers, free_port, postgres, redis_server, site
 
-BIN = ROOT / ".venv" / "bin"
 DAYS, PROJECTS, LARGEST = 90, 100, 0.2
 REPEATS = 30
 CSV_ROWS = 1_000_000
@@ -72,39 +71,6 @@ FROM usage_usageevent WHERE id > {after}
 def say(name: str, value: str) -> None:
     """Print one figure."""
     print(f"{name:58} {value}", flush=True)
-
-
-@contextlib.contextmanager
-def site(env: dict[str, str], port: int, folder: Path) -> Iterator[list[psutil.Process]]:
-    """Serve as in production: two processes, one worker, beat. Gives the serving processes."""
-    server = subprocess.Popen(
-        [
-            *(BIN / "granian", "--interface", "wsgi", "kilo_site.wsgi:application"),
-            *("--port", str(port), "--workers", "2", "--blocking-threads", "2"),
-            *("--log-level", "warning"),
-        ],
-        env=env,
-    )
-    worker = subprocess.Popen(
-        [
-            *(BIN / "celery", "-A", "kilo_site", "worker", "-B", "-s", folder / "beat"),
-            *("-c", "2", "-l", "error"),
-        ],
-        env=env,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        while True:
-            with contextlib.suppress(OSError):
-                http.client.HTTPConnection("127.0.0.1", port, timeout=5).connect()
-                break
-            time.sleep(0.2)
-        yield [psutil.Process(server.pid)]
-    finally:
-        server.terminate()
-        worker.terminate()
-        server.wait(60)
-        worker.wait(60)
 
 
 def fill(until: int, first: int) -> None:
@@ -202,9 +168,10 @@ def measure_pages(slug: str, user: Any) -> dict[str, float]:
     return found
 
 
-def measure_csv(port: int, key: str, serving: list[psutil.Process]) -> None:
+def measure_csv(port: int, key: str, serving: Server) -> None:
     """Download the rows of the largest project as CSV and watch the server's memory."""
-    processes = [child for one in serving for child in one.children(recursive=True)]
+    assert serving.process is not None
+    processes = psutil.Process(serving.process.pid).children(recursive=True)
     before = {one.pid: one.memory_info().rss for one in processes}
     most, over = dict(before), threading.Event()
 
@@ -352,13 +319,14 @@ def main(arguments: list[str]) -> None:
         os.environ.update(env)
         os.environ["DJANGO_SETTINGS_MODULE"] = "kilo_site.settings"
         sys.path.insert(0, str(ROOT))
-        subprocess.run([BIN / "python", "manage.py", "migrate", "-v0"], env=env, check=True)
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=env, check=True)
         import django
 
         django.setup()
         owner, project, key = prepare()
         port = free_port()
-        with site(env, port, temp):
+        serving, worker, beat = site(env, port, temp)
+        with serving, worker, beat:
             measure_ingestion(port, key)
         from usage.models import UsageEvent
 
@@ -371,7 +339,7 @@ def main(arguments: list[str]) -> None:
             for name, value in found.items() if small else ():
                 say(f"  {name}: times its own p95 at a tenth", f"{value / small[name]:.2f}")
             small = found
-        with site(env, port, temp) as serving:
+        with serving:
             measure_csv(port, key, serving)
 
 

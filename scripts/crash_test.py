@@ -48,12 +48,12 @@ from servers import (
     free_port,
     postgres_server,
     redis_server_of,
+    site,
 )
 
 sys.path.insert(0, str(ROOT))
 from lib.store import ASIDE, DECISIONS, IDS, USAGE
 
-BIN = Path(sys.executable).parent
 ROUTERS, REPORTERS, BATCH = 6, 1, 250
 # One event in so many names a decision, one of the last that its project got.
 NAMES_DECISION, RECENT = 5, 2_000
@@ -276,30 +276,6 @@ class Traffic:
 
 
 Sender = Callable[[str, dict[str, Any]], tuple[int, Any]]
-
-
-def site(env: dict[str, str], port: int, temp: Path) -> tuple[Server, Server, Server]:
-    """Return the site's processes as in production: serving, worker, beat."""
-    celery: list[str | Path] = [BIN / "celery", "-A", "kilo_site"]
-
-    def is_ready() -> bool:
-        with contextlib.suppress(OSError):
-            http.client.HTTPConnection("127.0.0.1", port, timeout=5).connect()
-            return True
-        return False
-
-    serving: list[str | Path] = [
-        *(BIN / "granian", "--interface", "wsgi", "kilo_site.wsgi:application"),
-        *("--port", str(port), "--workers", "2", "--blocking-threads", "2"),
-        *("--log-level", "warning"),
-    ]
-    worker = [*celery, "worker", "--concurrency", "2", "--loglevel", "warning"]
-    beat = [*celery, "beat", "--schedule", temp / "beat", "--loglevel", "warning"]
-    return (
-        Server(f"http://127.0.0.1:{port}", serving, temp / "site.log", is_ready, env=env, cwd=ROOT),
-        Server("", worker, temp / "worker.log", env=env, cwd=ROOT),
-        Server("", beat, temp / "beat.log", env=env, cwd=ROOT),
-    )
 
 
 def prepare(env: dict[str, str]) -> tuple[list[str], list[str]]:

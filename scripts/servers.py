@@ -262,6 +262,34 @@ def redis_server(temp: Path) -> Iterator[str]:
         yield server.url
 
 
+# --------------------------------------------------------------------------------------- the site
+
+
+def site(env: dict[str, str], port: int, temp: Path) -> tuple[Server, Server, Server]:
+    """Return the site's processes as in production: serving, worker, beat."""
+    binaries = Path(sys.executable).parent
+    celery: list[str | Path] = [binaries / "celery", "-A", "kilo_site"]
+
+    def is_ready() -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return True
+        return False
+
+    serving: list[str | Path] = [
+        *(binaries / "granian", "--interface", "wsgi", "kilo_site.wsgi:application"),
+        *("--port", str(port), "--workers", "2", "--blocking-threads", "2"),
+        *("--log-level", "warning"),
+    ]
+    worker = [*celery, "worker", "--concurrency", "2", "--loglevel", "warning"]
+    beat = [*celery, "beat", "--schedule", temp / "beat", "--loglevel", "warning"]
+    return (
+        Server(f"http://127.0.0.1:{port}", serving, temp / "site.log", is_ready, env=env, cwd=ROOT),
+        Server("", worker, temp / "worker.log", env=env, cwd=ROOT),
+        Server("", beat, temp / "beat.log", env=env, cwd=ROOT),
+    )
+
+
 # ------------------------------------------------------------------------------------ cleaning up
 
 

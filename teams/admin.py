@@ -67,6 +67,8 @@ class TeamAdmin(admin.ModelAdmin[Team]):
     list_display = ["name", "slug", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
+    # Its days have to be added up anew with it, see `teams.actions.do_change_time_zone`.
+    readonly_fields = ["time_zone"]
     inlines = [MembershipInline]
 
 

@@ -16,6 +16,8 @@ BETTER: Final = {
     "latency_p50": False,
 }
 UNCHANGED: Final = "no change"
+# From here on a percentage is harder to read than how many times as much it is.
+MULTIPLE: Final = 10
 TITLES: Final = {
     "cost": "Spend, estimated",
     "requests": "Requests",
@@ -100,11 +102,15 @@ def saved_card(totals: Totals) -> Card:
 
 
 def change(metric: str, now: float | None, before: float | None) -> str:
-    """Return how a figure has changed: shares in points, all others in percent."""
+    """Return how a figure has changed: shares in points, all others in percent, and from ten times
+    as much up as a multiple.
+    """
     if now is None or before is None or (not before and metric not in SHARES):
         return ""
     if metric in SHARES:
         return signed((now - before) * 100, 1, " points")
+    if now >= MULTIPLE * before > 0:
+        return f"{now / before:,.0f} times as much"
     return signed((now - before) / abs(before) * 100, 0, "%")
 
 

@@ -25,6 +25,8 @@ STEPS: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
 LABELS: Final = 8
 # Marks nearer to each other than this share of the chart become one.
 NEAR: Final = 0.02
+# The pixels that a letter of a mark takes.
+LETTER: Final = 6.5
 
 
 def colour(index: int, name: str) -> str:
@@ -79,7 +81,8 @@ def usage_figure(
         "barmode": "stack",
         "showlegend": False,
         "shapes": [upright(x) for x, _ in marks],
-        "annotations": [word_at(x, word) for x, word in marks],
+        "annotations": [words_at(x, words) for x, words in marks],
+        "margin": {"t": top_margin(words for _, words in marks)},
         "xaxis": {
             "type": "date",
             "range": [axis.at(asked.window.start), axis.at(asked.window.end)],
@@ -141,6 +144,7 @@ def line(axis: TimeAxis, stroke: str, _name: str, unfinished: datetime | None) -
     return {
         "type": "scatter",
         "mode": "lines+markers",
+        "cliponaxis": False,
         "line": {"color": stroke, "width": 2},
         "marker": {"color": stroke, "size": 7, "symbol": symbols},
     }
@@ -201,7 +205,7 @@ def together(parts: Iterable[Figures]) -> Figures:
     return Figures(**sums, latencies=tuple(map(sum, classes)))
 
 
-def marks_of(changes: Sequence[Change], axis: TimeAxis) -> list[tuple[str, str]]:
+def marks_of(changes: Sequence[Change], axis: TimeAxis) -> list[tuple[str, list[str]]]:
     """Return where changes are marked, and with which words."""
     window = axis.window
     near = (window.end - window.start) * NEAR
@@ -211,7 +215,7 @@ def marks_of(changes: Sequence[Change], axis: TimeAxis) -> list[tuple[str, str]]
             marks[-1][1].append(change.what)
         else:
             marks.append((change.at, [change.what]))
-    return [(axis.at(at), ", ".join(dict.fromkeys(words))) for at, words in marks]
+    return [(axis.at(at), list(dict.fromkeys(words))) for at, words in marks]
 
 
 def upright(x: str) -> dict[str, Any]:
@@ -220,17 +224,22 @@ def upright(x: str) -> dict[str, Any]:
     return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": look}
 
 
-def word_at(x: str, word: str) -> dict[str, Any]:
-    """Return a word beside a vertical line."""
+def top_margin(marks: Iterable[Sequence[str]]) -> float:
+    """Return the pixels above the bars that the longest upright word needs."""
+    return 8 + LETTER * max((len(word) for words in marks for word in words), default=0)
+
+
+def words_at(x: str, words: Sequence[str]) -> dict[str, Any]:
+    """Return words on top of a vertical line, above the bars."""
     return {
         "x": x,
         "yref": "paper",
         "y": 1,
-        "text": word,
+        "text": "<br>".join(words),
         "textangle": -90,
         "showarrow": False,
         "xanchor": "right",
-        "yanchor": "top",
+        "yanchor": "bottom",
         "font": {"size": 11, "color": "var(--chart-text)"},
     }
 

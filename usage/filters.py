@@ -168,9 +168,12 @@ def read_time(
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return a moment in UTC; raise OverflowError within a year of the calendar's ends."""
+    """Return a moment in UTC; raise OverflowError near the calendar's ends.
+
+    The window before must be in the calendar too.
+    """
     found = moment.astimezone(UTC)
-    if not MINYEAR < found.year < MAXYEAR:
+    if not MINYEAR + 1 < found.year < MAXYEAR:
         raise OverflowError
     return found
 

@@ -139,6 +139,7 @@ class UsageSums(models.Model):
     key_id = models.CharField(max_length=40)
     status = models.CharField(max_length=10, blank=True)
     requests = models.BigIntegerField(db_default=0)
+    errors = models.BigIntegerField(db_default=0)
     unpriced = models.BigIntegerField(db_default=0)
     cost_micro_usd = models.BigIntegerField(db_default=0)
     compared_cost_micro_usd = models.BigIntegerField(db_default=0)
@@ -186,18 +187,20 @@ class UsageDay(UsageSums):
 
 # What sums are kept by alone as well, whatever the rest: the margins of the full rollups, which
 # are many times larger. Those of the fewest rows come first.
-MARGINS: Final[dict[str, tuple[str, ...]]] = {
+HOUR_MARGINS: Final[dict[str, tuple[str, ...]]] = {
     "mode": ("mode",),
+    "status": ("status",),
     "reason": ("reason_code",),
     "key": ("key_id",),
     "model": ("model",),
     "route": ("route",),
-    "work": ("model", "route"),
 }
+# An hour has hardly fewer kinds of work than calls.
+DAY_MARGINS: Final = HOUR_MARGINS | {"work": ("model", "route")}
 
 
 class HourMargin(UsageSums):
-    """The sums of an hour by status and the columns of one margin; the others are empty."""
+    """The sums of an hour by the columns of one of `HOUR_MARGINS`; the others are empty."""
 
     hour = models.DateTimeField()
     margin = models.CharField(max_length=10)
@@ -210,7 +213,7 @@ class HourMargin(UsageSums):
 
 
 class DayMargin(UsageSums):
-    """The sums of a day by status and the columns of one margin; the others are empty."""
+    """The sums of a day by the columns of one of `DAY_MARGINS`; the others are empty."""
 
     day = models.DateField()
     margin = models.CharField(max_length=10)

@@ -43,7 +43,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bo
     except httpcore2.TimeoutException as error:
         raise NotPosted(f"The receiver gave no answer within {SECONDS:.0f} seconds.") from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-        raise NotPosted(f"The connection failed: {error}") from error
+        raise NotPosted(f"The connection failed: {cause_of(error)}") from error
     if status in REDIRECTS:
         raise NotPosted(
             f"The receiver answered {status}, a redirect, which webhooks do not follow. Enter the"
@@ -51,3 +51,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bo
         )
     if not 200 <= status < 300:
         raise NotPosted(f"The receiver answered {status}.")
+
+
+def cause_of(error: Exception) -> str:
+    """Return why a connection failed in the words of the system, without its error number."""
+    words = (one.strerror for one in error.args if isinstance(one, OSError))
+    return next((said for said in words if said), str(error))

@@ -90,6 +90,11 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+def past_the_hour(moment: datetime, zone: ZoneInfo) -> timedelta:
+    """Return how long after the hour of UTC an hour of the team's clock begins."""
+    return -(moment.astimezone(zone).utcoffset() or timedelta(0)) % HOUR
+
+
 def is_midnight(moment: datetime, zone: ZoneInfo) -> bool:
     """Tell whether a day begins at this moment."""
     return moment == midnight(moment.astimezone(zone).date(), zone)
@@ -214,9 +219,11 @@ def previous(asked: Window, now: datetime) -> Window:
     window of whole days moves by days of the calendar, so that the time of day stays what it was.
     """
     back = shift_of(asked)
-    end = back(min(now, asked.end))
-    starts = tuple(start for start in map(back, asked.bucket_starts) if start < end)
-    return replace(asked, start=starts[0], end=end, bucket_starts=starts, offered=(), is_open=False)
+    start, *later = map(back, asked.bucket_starts)
+    # Of a window that has not begun it is empty.
+    end = max(start, back(min(now, asked.end)))
+    starts = (start, *(one for one in later if one < end))
+    return replace(asked, start=start, end=end, bucket_starts=starts, offered=(), is_open=False)
 
 
 def shift_of(asked: Window) -> Callable[[datetime], datetime]:

@@ -4,12 +4,14 @@ What beat repeats every few seconds needs no second delivery, hence `acks_late=F
 does what a lost one left.
 """
 
+from typing import Any
+
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from teams.models import Team
+from teams.models import Project, Team
 from usage.actions import retention, rolling, watching
 from usage.actions.alerts import do_check_alerts, do_deliver_notices
 from usage.actions.budgets import do_reconcile_budgets
@@ -64,3 +66,8 @@ def keep_record_in_bounds() -> None:
 def when_time_zone_changed(team: Team) -> None:
     """Add up a team's days anew once its new time zone is committed."""
     transaction.on_commit(lambda: roll_up_team_anew.delay(team.pk))
+
+
+def when_project_deleted(instance: Project, **_: Any) -> None:
+    """Remove in the same transaction what no foreign key removes."""
+    retention.do_forget_project(instance.pk)

@@ -112,6 +112,8 @@ def name_of(group: str, value: str, key_names: Mapping[str, str]) -> str:
             return " / ".join(taxonomy.label(part) for part in value.split("/") if part)
         case "reason":
             return REASONS.get(value, taxonomy.label(value))
+        case "status" if value == "ok":
+            return "OK"
     return taxonomy.label(value)
 
 

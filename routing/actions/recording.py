@@ -151,7 +151,8 @@ def do_hold_projects(project_ids: set[int]) -> set[int]:
     """Return which of these projects there are, and keep them from being deleted until this
     transaction ends: what is inserted for them would be left behind.
     """
-    projects = Project.objects.filter(pk__in=project_ids)
+    # All recorders in the same order, so that they cannot wait for each other in a circle.
+    projects = Project.objects.filter(pk__in=project_ids).order_by("pk")
     if is_postgresql():
         projects = projects.select_for_update(no_key=True)
     return set(projects.values_list("pk", flat=True))

@@ -315,7 +315,10 @@ class DecisionsView(APIView):
         holder = cast(KeyHolder, request.auth)
         decisions, next_cursor = page_of(
             decisions_of(
-                holder.project_id, read_decision_filter(request.query_params, timezone.now())
+                holder.project_id,
+                read_decision_filter(
+                    request.query_params, timezone.now(), time_zone_of(holder.team_id)
+                ),
             ),
             cursor=request.query_params.get("cursor", ""),
             limit=read_limit(request.query_params.get("limit", "")),

@@ -1,6 +1,5 @@
 """The budgets that a key's requests count towards."""
 
-from functools import cache
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -26,15 +25,9 @@ def limit_of(budget: Budget) -> Limit:
         budget_id=budget.public_id,
         scope="key" if budget.key_id else "project" if budget.project_id else "team",
         period=budget.period,
-        zone=zone_info(budget.team.time_zone),
+        zone=ZoneInfo(budget.team.time_zone),
         limit_micro_usd=budget.limit_micro_usd,
         action=budget.at_limit,
         known_micro_usd=budget.spent_micro_usd,
         known_in=budget.spent_in,
     )
-
-
-@cache
-def zone_info(name: str) -> ZoneInfo:
-    """Return a time zone."""
-    return ZoneInfo(name)

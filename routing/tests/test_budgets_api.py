@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError, connection
@@ -14,7 +15,6 @@ from leaderboard.tests.tables import publish_table, table_bytes
 from routing.budgets import begins_at, next_start, period_start
 from routing.models import Budget, Decision
 from routing.queries import live
-from routing.queries.budgets import zone_info
 from routing.tests.test_route_api import FLEET, RENAME, ask, recorded, turn
 from teams.models import ApiKey, Project, Team
 
@@ -34,7 +34,7 @@ def spent_budget(team: Team, at_limit: str = "refuse", **fields: Any) -> Budget:
         "period": "daily",
         "limit_micro_usd": DOLLAR,
         "spent_micro_usd": DOLLAR,
-        "spent_in": period_start(timezone.now(), "daily", zone_info(team.time_zone)),
+        "spent_in": period_start(timezone.now(), "daily", ZoneInfo(team.time_zone)),
         "author": "alice@example.org",
     }
     return Budget.objects.create(team=team, at_limit=at_limit, **{**made_up, **fields})
@@ -63,7 +63,7 @@ def test_a_spent_budget_decides_and_is_named(
     assert (answer["model"], answer["reason"]["code"]) == (model, reason)
     told = answer["budget"]
     assert parse_datetime(told.pop("resets_at")) == begins_at(
-        next_start(budget.spent_in or dt.date.max, "daily"), zone_info("UTC")
+        next_start(budget.spent_in or dt.date.max, "daily"), ZoneInfo("UTC")
     )
     assert told == {
         "id": budget.public_id,
@@ -105,7 +105,7 @@ def test_a_budget_may_refuse_and_says_until_when(
         "limit_micro_usd": DOLLAR,
         "spent_micro_usd": DOLLAR + 5,
     }
-    local = resets_at.astimezone(zone_info("Asia/Kathmandu"))
+    local = resets_at.astimezone(ZoneInfo("Asia/Kathmandu"))
     assert (local.hour, local.minute) == (0, 0)
     assert f"{resets_at:%Y-%m-%dT%H:%M:%SZ}" in error["message"]
     wait = int(response.headers["Retry-After"])

@@ -9,6 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from leaderboard.tests.tables import publish_table, table_bytes
+from lib.ids import new_id
 from routing.models import Decision, Policy, TaskOutcome
 from routing.tests.test_route_api import RENAME, ask, turn
 from teams.models import Project
@@ -89,7 +90,8 @@ def test_what_is_not_known_is_null(apollo: Project, apollo_key: str) -> None:
 
 def test_another_teams_decision_is_not_found(borealis: Project, apollo_key: str) -> None:
     foreign = decide(borealis)
-    for public_id in (foreign.public_id, "dec_nowhere", "a%00b"):
+    end_of_time = new_id("dec", 253_402_300_799_000)
+    for public_id in (foreign.public_id, "dec_nowhere", "a%00b", end_of_time):
         answer = get(apollo_key, f"decisions/{public_id}")
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "not_found"

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from teams.models import ApiKey, User
+from teams.models import ApiKey, Project, User
 
 
 @pytest.fixture
@@ -52,3 +52,9 @@ def test_keys_are_shown_without_their_digest_and_cannot_be_changed(
 )
 def test_every_list_opens(operator: Client, apollo_key: str, section: str) -> None:
     assert operator.get(f"/admin/{section}/?q=apollo").status_code == 200
+
+
+def test_the_clock_of_a_team_is_shown_only(operator: Client, apollo: Project) -> None:
+    page = operator.get(f"/admin/teams/team/{apollo.team.pk}/change/").content.decode()
+    assert "UTC" in page
+    assert 'name="time_zone"' not in page

@@ -9,8 +9,16 @@ from django.utils import timezone
 
 from lib.bulk import is_postgresql
 from lib.partitions import do_drop_months, do_make_months, oldest_left_over
-from routing.models import Decision
-from usage.models import ReportedEvent, UsageEvent
+from routing.models import Decision, StaleHour
+from usage.actions.rolling import alone
+from usage.models import (
+    DayMargin,
+    HourMargin,
+    ReportedEvent,
+    UsageDay,
+    UsageEvent,
+    UsageHour,
+)
 from usage.reports import MAX_AGE
 
 PARTITIONED: Final = (("routing_decision", "created_at"), ("usage_usageevent", "occurred_at"))
@@ -64,6 +72,17 @@ def do_forget_old(days: int) -> Forgotten:
         events, _ = UsageEvent.objects.filter(occurred_at__lt=before).delete()
     forget_ids(before - MAX_AGE)
     return Forgotten(dropped, decisions, events)
+
+
+@transaction.atomic
+def do_forget_project(project_id: int) -> None:
+    """Remove what is left of a project that is being deleted: its rollups, and what was recorded
+    meanwhile.
+    """
+    # What is being rolled up now is waited for, and removed with the rest.
+    alone(wait=True)
+    for model in (UsageEvent, Decision, StaleHour, UsageHour, UsageDay, HourMargin, DayMargin):
+        model._default_manager.filter(project_id=project_id).delete()
 
 
 def forget_ids(before: datetime) -> None:

@@ -5,27 +5,24 @@ events that were recorded twice at heart, do no harm. Days are the sums of their
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, Count, DateTimeField, F, Func, Min, Q, QuerySet, Sum, Value, When
+from django.db.models import F, Min, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 
 from lib.bulk import fill, is_postgresql
 from lib.store import DECISIONS, USAGE, RedisStore, StoreUnavailable, get_store
-from routing.engine.explain import FALLBACKS
 from routing.models import Decision, StaleHour
 from teams.models import Project, Team
-from usage import latency
 from usage.models import (
-    MARGINS,
+    DAY_MARGINS,
+    HOUR_MARGINS,
     DayMargin,
     HourMargin,
     RollUp,
@@ -34,8 +31,9 @@ from usage.models import (
     UsageHour,
     UsageSums,
 )
+from usage.queries.raw_sums import OF_CALLS, OF_DECISIONS, ROUTE, HourOf
+from usage.ranges import DAY, HOUR, midnight, past_the_hour
 
-HOUR = timedelta(hours=1)
 # So many marks are worked off in one transaction.
 MARKS = 2000
 # Any number that no other lock of the site has.
@@ -45,55 +43,7 @@ ALIKE: dict[str, Combinable] = {
     name: F(name)
     for name in ("project_id", "model", "route", "mode", "reason_code", "key_id", "status")
 }
-OF_DECISION: dict[str, Combinable] = {
-    "route": Case(
-        When(task_type="", then=Value("")),
-        default=Concat("task_type", Value("/"), "subtask_type"),
-    ),
-    "status": Value(""),
-}
-BOUNDS = (None, *latency.BOUNDS_MS, None)
-
-
-def total(column: str, condition: Q | None = None) -> Combinable:
-    """Return a sum that is 0 over nothing."""
-    return Coalesce(Sum(column, filter=condition), Value(0))
-
-
-COMPARED = Q(baseline_cost_micro_usd__isnull=False)
-CALL_SUMS: dict[str, Combinable] = {
-    "requests": Count("id"),
-    "unpriced": Count("id", filter=Q(cost_micro_usd=None)),
-    "cost_micro_usd": total("cost_micro_usd"),
-    "compared_cost_micro_usd": total("cost_micro_usd", COMPARED),
-    "baseline_cost_micro_usd": total("baseline_cost_micro_usd"),
-    "input_tokens": total("input_tokens"),
-    "cache_read_tokens": total("cache_read_tokens"),
-    "cache_write_tokens": total("cache_write_tokens"),
-    "output_tokens": total("output_tokens"),
-    "reasoning_tokens": total("reasoning_tokens"),
-}
-DECISION_SUMS: dict[str, Combinable] = {
-    "decisions": Count("id"),
-    "fallbacks": Count("id", filter=Q(reason_code__in=sorted(FALLBACKS))),
-    "switched": Count("id", filter=Q(switched=True)),
-}
-SUMS = (*CALL_SUMS, *latency.COLUMNS, *DECISION_SUMS)
-
-
-def latency_counts() -> dict[str, Combinable]:
-    """Return how many calls fall into each class of latency."""
-    counts: dict[str, Combinable] = {}
-    for place, column in enumerate(latency.COLUMNS):
-        low, high = BOUNDS[place], BOUNDS[place + 1]
-        within = Q(latency_ms__isnull=False)
-        within &= Q() if low is None else Q(latency_ms__gt=low)
-        within &= Q() if high is None else Q(latency_ms__lte=high)
-        counts[column] = Count("id", filter=within)
-    return counts
-
-
-LATENCY_COUNTS = latency_counts()
+SUMS = (*OF_CALLS, *OF_DECISIONS)
 
 
 def do_catch_up() -> None:
@@ -114,7 +64,7 @@ def do_roll_up(*, sparingly: bool = False) -> int:
         return 0
     done = 0
     while True:
-        covered_to = oldest_waiting(timezone.now())
+        covered_to = oldest_waiting(timezone.now()) or (last.covered_to if last else started)
         with transaction.atomic():
             if not alone():
                 return done
@@ -147,15 +97,17 @@ def alone(*, wait: bool = False) -> bool:
         return bool(cursor.fetchone() == (True,))
 
 
-def oldest_waiting(now: datetime) -> datetime:
-    """Return since when something waits to be recorded; now when nothing does, or none can tell."""
+def oldest_waiting(now: datetime) -> datetime | None:
+    """Return since when something waits to be recorded: now when nothing does, None when the store
+    cannot tell.
+    """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):
         return now
     try:
         moments = [store.backlog(stream).oldest_at_ms for stream in (DECISIONS, USAGE)]
     except StoreUnavailable:
-        return now
+        return None
     return min([now, *(datetime.fromtimestamp(at / 1000, UTC) for at in moments if at is not None)])
 
 
@@ -169,61 +121,26 @@ def recompute(stale: Iterable[tuple[int, datetime]]) -> int:
     hours: dict[tuple[timedelta, date], dict[datetime, set[int]]] = defaultdict(
         lambda: defaultdict(set)
     )
-    days: dict[tuple[str, date], set[int]] = defaultdict(set)
+    days: dict[tuple[ZoneInfo, date], set[int]] = defaultdict(set)
     for project_id, mark in stale:
         zone = zones.get(project_id)
         if zone is None:
             continue
-        past = minutes_past(mark, zone)
+        past = past_the_hour(mark, zone)
         for hour in [mark] if not past else [mark + past - HOUR, mark + past]:
             hours[past, mark.date()][hour].add(project_id)
-            days[zone, hour.astimezone(zone_info(zone)).date()].add(project_id)
+            days[zone, hour.astimezone(zone).date()].add(project_id)
     for (past, _), of_day in hours.items():
         add_up_hours(set().union(*of_day.values()), min(of_day), max(of_day) + HOUR, past)
-    for (name, day), projects in days.items():
-        add_up_day(name, day, projects)
+    for (zone, day), projects in days.items():
+        add_up_day(zone, day, projects)
     return sum(len(projects) for of_day in hours.values() for projects in of_day.values())
 
 
-def zones_of(project_ids: Iterable[int]) -> dict[int, str]:
+def zones_of(project_ids: Iterable[int]) -> dict[int, ZoneInfo]:
     """Return the time zone of each project; deleted projects are left out."""
-    return dict(Project.objects.filter(pk__in=project_ids).values_list("pk", "team__time_zone"))
-
-
-@cache
-def zone_info(name: str) -> ZoneInfo:
-    """Return a time zone."""
-    return ZoneInfo(name)
-
-
-def minutes_past(moment: datetime, zone: str) -> timedelta:
-    """Return how long after the hour of UTC an hour of a team's clock begins."""
-    offset = moment.astimezone(zone_info(zone)).utcoffset() or timedelta(0)
-    return -offset % HOUR
-
-
-class HourOf(Func):
-    """The beginning of the hour of a moment, where hours begin some minutes past those of UTC."""
-
-    output_field = DateTimeField()
-
-    def __init__(self, moment: str, past: timedelta) -> None:
-        super().__init__(F(moment))
-        self.minutes = int(past / timedelta(minutes=1))
-
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
-        """For PostgreSQL, whose session is in UTC."""
-        shift = f"interval '{self.minutes} minutes'"
-        template = f"date_trunc('hour', %(expressions)s - {shift}) + {shift}"
-        return super().as_sql(compiler, connection, template=template, **context)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """For SQLite, which keeps times as text in UTC."""
-        template = (
-            f"datetime(strftime('%%%%Y-%%%%m-%%%%d %%%%H:00:00', %(expressions)s,"
-            f" '-{self.minutes} minutes'), '+{self.minutes} minutes')"
-        )
-        return super().as_sql(compiler, connection, template=template, **context)
+    rows = Project.objects.filter(pk__in=project_ids).values_list("pk", "team__time_zone")
+    return {project_id: ZoneInfo(name) for project_id, name in rows}
 
 
 def add_up_hours(projects: set[int], start: datetime, end: datetime, past: timedelta) -> None:
@@ -234,33 +151,37 @@ def add_up_hours(projects: set[int], start: datetime, end: datetime, past: timed
         project_id__in=projects, occurred_at__gte=start, occurred_at__lt=end
     )
     at: dict[str, Combinable] = {"hour": HourOf("occurred_at", past)}
-    add_sums(UsageHour, calls, at | ALIKE, CALL_SUMS | LATENCY_COUNTS)
+    add_sums(UsageHour, calls, at | ALIKE, OF_CALLS)
     decisions = Decision.objects.filter(
         project_id__in=projects, created_at__gte=start, created_at__lt=end
     )
     at = {"hour": HourOf("created_at", past)}
-    add_sums(UsageHour, decisions, at | ALIKE | OF_DECISION, DECISION_SUMS)
-    HourMargin.objects.filter(margin__in=list(MARGINS), **within).delete()
-    add_margins(HourMargin, UsageHour.objects.filter(**within), {"hour": F("hour")})
+    add_sums(UsageHour, decisions, at | ALIKE | {"route": ROUTE, "status": Value("")}, OF_DECISIONS)
+    HourMargin.objects.filter(margin__in=list(HOUR_MARGINS), **within).delete()
+    add_margins(HourMargin, HOUR_MARGINS, UsageHour.objects.filter(**within), {"hour": F("hour")})
 
 
-def add_up_day(zone: str, day: date, projects: set[int]) -> None:
+def add_up_day(zone: ZoneInfo, day: date, projects: set[int]) -> None:
     """Replace the sums of a day by those of its hours."""
     UsageDay.objects.filter(project_id__in=projects, day=day).delete()
-    start, end = (
-        datetime.combine(one, time(), zone_info(zone)) for one in (day, day + timedelta(days=1))
-    )
+    start, end = midnight(day, zone), midnight(day + DAY, zone)
     hours = UsageHour.objects.filter(project_id__in=projects, hour__gte=start, hour__lt=end)
     at: dict[str, Combinable] = {"day": Value(day)}
     add_sums(UsageDay, hours, at | ALIKE, {name: Sum(name) for name in SUMS})
-    DayMargin.objects.filter(project_id__in=projects, margin__in=list(MARGINS), day=day).delete()
-    add_margins(DayMargin, UsageDay.objects.filter(project_id__in=projects, day=day), at)
+    of_day = {"project_id__in": projects, "day": day}
+    DayMargin.objects.filter(margin__in=list(DAY_MARGINS), **of_day).delete()
+    add_margins(DayMargin, DAY_MARGINS, UsageDay.objects.filter(**of_day), at)
 
 
-def add_margins(model: type[UsageSums], rows: QuerySet[Any], at: Mapping[str, Combinable]) -> None:
+def add_margins(
+    model: type[UsageSums],
+    margins: Mapping[str, Sequence[str]],
+    rows: QuerySet[Any],
+    at: Mapping[str, Combinable],
+) -> None:
     """Insert the sums of rollups by the columns of each margin alone."""
-    for margin, columns in MARGINS.items():
-        kept = {"project_id", "status", *columns}
+    for margin, columns in margins.items():
+        kept = {"project_id", *columns}
         alike = {name: F(name) if name in kept else Value("") for name in ALIKE}
         dimensions = {**at, "margin": Value(margin), **alike}
         add_sums(model, rows, dimensions, {name: Sum(name) for name in SUMS})
@@ -293,25 +214,35 @@ def do_roll_up_anew(team_id: int) -> None:
         alone(wait=True)
         projects = set(Project.objects.filter(team=team_id).values_list("pk", flat=True))
         sums = UsageHour.objects.filter(project_id__in=projects)
-        zone = Team.objects.values_list("time_zone", flat=True).get(pk=team_id)
+        zone = ZoneInfo(Team.objects.values_list("time_zone", flat=True).get(pk=team_id))
         hours = set(sums.values_list("hour", flat=True).distinct())
-        events = UsageEvent.objects.filter(project_id__in=projects)
-        first = events.aggregate(first=Min("occurred_at"))["first"]
+        first = oldest_row(projects)
         # Those that hold no row any more, and so cannot be made anew, are before the first one.
         askew = {one for one in hours if first and one + HOUR > first and not begins(one, zone)}
         for hour in askew:
             sums.filter(hour=hour).delete()
             HourMargin.objects.filter(
-                project_id__in=projects, margin__in=list(MARGINS), hour=hour
+                project_id__in=projects, margin__in=list(HOUR_MARGINS), hour=hour
             ).delete()
         UsageDay.objects.filter(project_id__in=projects).delete()
         DayMargin.objects.filter(project_id__in=projects).delete()
         marks = {one.replace(minute=0) + add for one in askew for add in (timedelta(0), HOUR)}
         recompute({(project_id, mark) for project_id in projects for mark in marks})
-        for day in {one.astimezone(zone_info(zone)).date() for one in hours}:
+        for day in {one.astimezone(zone).date() for one in hours}:
             add_up_day(zone, day, projects)
 
 
-def begins(moment: datetime, zone: str) -> bool:
+def oldest_row(projects: set[int]) -> datetime | None:
+    """Return the time of the oldest call or decision of some projects; None without any."""
+    calls = UsageEvent.objects.filter(project_id__in=projects)
+    decisions = Decision.objects.filter(project_id__in=projects)
+    times = (
+        calls.aggregate(first=Min("occurred_at"))["first"],
+        decisions.aggregate(first=Min("created_at"))["first"],
+    )
+    return min((one for one in times if one), default=None)
+
+
+def begins(moment: datetime, zone: ZoneInfo) -> bool:
     """Tell whether an hour of a zone's clock begins then."""
-    return moment.astimezone(zone_info(zone)).minute == 0
+    return moment.astimezone(zone).minute == 0

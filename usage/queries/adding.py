@@ -2,69 +2,35 @@
 
 Whole days come from the rollups of days, whole hours from those of hours, and only what is left of
 an hour, or what is asked by session, from the calls and decisions themselves. Where a margin (see
-`usage.models.MARGINS`) knows all that is asked about, it answers: it has the fewest rows.
+`usage.models.DAY_MARGINS`) knows all that is asked about, it answers: it has the fewest rows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache, reduce
 from operator import or_
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Concat, TruncHour
 
-from routing.engine.explain import FALLBACKS
 from routing.models import Decision
-from usage import latency
 from usage.models import (
-    MARGINS,
+    DAY_MARGINS,
+    HOUR_MARGINS,
     DayMargin,
     HourMargin,
-    Status,
     UsageDay,
     UsageEvent,
     UsageHour,
     UsageSums,
 )
 from usage.queries.conditions import COLUMNS, fulfilled
+from usage.queries.raw_sums import OF_CALLS, OF_DECISIONS, ROUTE, HourOf
 from usage.question import Conditions
-from usage.ranges import HOUR, Window, midnight, pieces
+from usage.ranges import Window, midnight, past_the_hour, pieces
 from usage.sums import DECISION_SUMS
-
-IS_DECISION = Q(status="")
-FAILED = Q(status=Status.ERROR)
-FELL_BACK = Q(reason_code__in=sorted(FALLBACKS))
-COMPARED = Q(baseline_cost_micro_usd__isnull=False)
-ROUTE = Case(
-    When(task_type="", then=Value("")), default=Concat("task_type", Value("/"), "subtask_type")
-)
-BOUNDS = (None, *latency.BOUNDS_MS, None)
-
-
-def in_class(place: int) -> Q:
-    """Return that a latency is in a class."""
-    low, high = BOUNDS[place], BOUNDS[place + 1]
-    within = Q(latency_ms__isnull=False) if low is None else Q(latency_ms__gt=low)
-    return within if high is None else within & Q(latency_ms__lte=high)
-
-
-# How sums are made that are not plain ones of a column of that name.
-OF_ROLLUPS: dict[str, Combinable] = {"errors": Sum("requests", filter=FAILED)}
-OF_CALLS: dict[str, Combinable] = {
-    "requests": Count("pk"),
-    "errors": Count("pk", filter=FAILED),
-    "unpriced": Count("pk", filter=Q(cost_micro_usd=None)),
-    "compared_cost_micro_usd": Sum("cost_micro_usd", filter=COMPARED),
-    **{column: Count("pk", filter=in_class(place)) for place, column in enumerate(latency.COLUMNS)},
-}
-OF_DECISIONS: dict[str, Combinable] = {
-    "decisions": Count("pk"),
-    "fallbacks": Count("pk", filter=FELL_BACK),
-    "switched": Count("pk", filter=Q(switched=True)),
-}
 
 Stretch = tuple[datetime, datetime]
 
@@ -121,21 +87,26 @@ def added_up(wanted: Wanted, window: Window) -> Iterator[Row]:
     parts = pieces(window.start, window.end, window.zone, by_day=by_day)
     if parts.days:
         begin = cache(lambda day: midnight(day, window.zone))
-        days = rollups(wanted, UsageDay, DayMargin).filter(within("day", [parts.days]))
+        days = rollups(wanted, UsageDay, DayMargin, DAY_MARGINS).filter(within("day", [parts.days]))
         yield from of_rollups(wanted, days, "day", begin)
     if parts.hours:
-        hours = rollups(wanted, UsageHour, HourMargin).filter(within("hour", parts.hours))
+        hours = rollups(wanted, UsageHour, HourMargin, HOUR_MARGINS).filter(
+            within("hour", parts.hours)
+        )
         yield from of_rollups(wanted, hours, "hour")
     for stretch in parts.rest:
         yield from of_raw(wanted, stretch, window)
 
 
 def rollups(
-    wanted: Wanted, full: type[UsageSums], margins: type[DayMargin] | type[HourMargin]
+    wanted: Wanted,
+    full: type[UsageSums],
+    margins: type[DayMargin] | type[HourMargin],
+    kept: Mapping[str, Sequence[str]],
 ) -> QuerySet[Any]:
     """Return the fewest rollups that know every column that is asked about."""
-    for margin, columns in MARGINS.items():
-        if wanted.asked_about <= {"status", *columns}:
+    for margin, columns in kept.items():
+        if wanted.asked_about.issubset(columns):
             return margins.objects.filter(margin=margin)
     return full._default_manager.all()
 
@@ -157,38 +128,27 @@ def of_rollups(
     """Return the sums of rollups, whose time is in a column and begins when `begin` says."""
     rows = rows.filter(fulfilled(wanted.project_id, wanted.conditions))
     if not wanted.of_decisions:
-        rows = rows.exclude(IS_DECISION)
+        rows = rows.filter(requests__gt=0)
     if not wanted.of_calls:
-        rows = rows.filter(IS_DECISION)
+        rows = rows.filter(decisions__gt=0)
     times = {"time": F(time)} if wanted.timed else {}
-    for row in grouped(wanted, rows, times, wanted.sums, OF_ROLLUPS):
+    for row in grouped(wanted, rows, times, wanted.sums, {}):
         yield row if row.moment is None else row._replace(moment=begin(row.moment))
 
 
 def of_raw(wanted: Wanted, stretch: Stretch, window: Window) -> Iterator[Row]:
     """Return the sums of a stretch's calls and decisions themselves, by hours where timed."""
     matching = fulfilled(wanted.project_id, wanted.conditions)
-    past = (window.start.astimezone(window.zone).utcoffset() or timedelta(0)) % HOUR
+    past = past_the_hour(window.start, window.zone)
     if wanted.of_calls:
         calls = UsageEvent.objects.filter(within("occurred_at", [stretch])).filter(matching)
-        times = hour_of("occurred_at", past) if wanted.timed else {}
-        for row in grouped(wanted, calls, times, wanted.of_calls, OF_CALLS):
-            yield row._replace(moment=row.moment and row.moment - past)
+        times = {"time": HourOf("occurred_at", past)} if wanted.timed else {}
+        yield from grouped(wanted, calls, times, wanted.of_calls, OF_CALLS)
     if wanted.of_decisions:
         decisions = Decision.objects.filter(within("created_at", [stretch]))
         decisions = decisions.annotate(route=ROUTE).filter(matching)  # type: ignore[no-redef]
-        times = hour_of("created_at", past) if wanted.timed else {}
-        for row in grouped(wanted, decisions, times, wanted.of_decisions, OF_DECISIONS):
-            yield row._replace(moment=row.moment and row.moment - past)
-
-
-def hour_of(column: str, past: timedelta) -> dict[str, Combinable]:
-    """Return the hour that a moment is in, where the clock's hours begin `past` before UTC's.
-
-    It is given as UTC's hour after that. Cut in UTC, since the clock itself has an hour twice when
-    it is put back.
-    """
-    return {"time": TruncHour(F(column) + past if past else column, tzinfo=UTC)}
+        times = {"time": HourOf("created_at", past)} if wanted.timed else {}
+        yield from grouped(wanted, decisions, times, wanted.of_decisions, OF_DECISIONS)
 
 
 def grouped(
@@ -223,5 +183,11 @@ def any_of(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Q:
     """Return that the columns have the values of one of some rows; whatever they are, of none."""
     if len(columns) == 1:
         return Q(**{f"{columns[0]}__in": [value for (value,) in rows]}) if rows else Q()
-    matches = (Q(**dict(zip(columns, row, strict=True))) for row in rows)
+    # By the values of the first, since SQLite takes no more than a thousand conditions.
+    seconds: dict[str, list[str]] = {}
+    for first, second in rows:
+        seconds.setdefault(first, []).append(second)
+    matches = (
+        Q(**{columns[0]: first, f"{columns[1]}__in": found}) for first, found in seconds.items()
+    )
     return reduce(or_, matches, Q())

@@ -4,13 +4,14 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import F, Q, QuerySet
 
 from routing.actions.budgets import MAX_PERCENT
 from routing.budgets import begins_at, next_start
 from routing.models import AtLimit, Budget
-from routing.queries.budgets import limit_of, zone_info
+from routing.queries.budgets import limit_of
 from teams.models import Project
 from usage.queries.spend import period_of, spend_of
 
@@ -86,7 +87,7 @@ def standing(budget: Budget, spent_micro_usd: int, now: dt.datetime) -> Standing
 
 def resets_at(budget: Budget, start: dt.date) -> dt.datetime:
     """Return when the period that began on `start` ends, in the team's time zone."""
-    zone = zone_info(budget.team.time_zone)
+    zone = ZoneInfo(budget.team.time_zone)
     return begins_at(next_start(start, budget.period), zone).astimezone(zone)
 
 

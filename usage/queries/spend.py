@@ -3,19 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
 
 from routing.budgets import next_start, period_start
 from routing.models import Budget
-from routing.queries.budgets import zone_info
 from teams.models import Project
 from usage.models import UsageDay
 
 
 def period_of(budget: Budget, now: datetime) -> date:
     """Return the local date on which a budget's present period began."""
-    return period_start(now, budget.period, zone_info(budget.team.time_zone))
+    return period_start(now, budget.period, ZoneInfo(budget.team.time_zone))
 
 
 def spend_of(budgets: Iterable[Budget], now: datetime) -> dict[int, int]:

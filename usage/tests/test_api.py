@@ -385,7 +385,7 @@ events = st.fixed_dictionaries(
     body=json_values | st.fixed_dictionaries({"events": st.lists(events | json_values, max_size=3)})
 )
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

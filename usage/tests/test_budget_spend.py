@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings as site_settings
@@ -19,7 +20,7 @@ from lib.store import PREFIX, RedisStore, get_store
 from routing.budgets import period_start
 from routing.models import Budget
 from routing.queries import live
-from routing.queries.budgets import limit_of, zone_info
+from routing.queries.budgets import limit_of
 from teams.actions import SystemActor, do_create_key
 from teams.keys import Scope
 from teams.models import Project, Team
@@ -186,7 +187,7 @@ def test_another_time_zone_is_another_day(apollo: Project, apollo_key: str) -> N
     away = next(
         name
         for name in ("Pacific/Kiritimati", "Pacific/Pago_Pago")
-        if now.astimezone(zone_info(name)).date() != now.date()
+        if now.astimezone(ZoneInfo(name)).date() != now.date()
     )
     apollo.team.time_zone = away
     apollo.team.save()
@@ -194,7 +195,7 @@ def test_another_time_zone_is_another_day(apollo: Project, apollo_key: str) -> N
     settle()
     assert do_reconcile_budgets()
     budget.refresh_from_db()
-    assert budget.spent_in == period_start(now, "daily", zone_info(away)) != now.date()
+    assert budget.spent_in == period_start(now, "daily", ZoneInfo(away)) != now.date()
     assert budget.spent_micro_usd == 5 * DOLLAR
 
 

@@ -16,10 +16,10 @@ from routing.models import Budget
 from teams.actions import do_add_member, do_create_key
 from teams.keys import Scope
 from teams.models import AuditEvent, Project, Role, Team, User
-from usage import budget_views
 from usage.actions.alerts import do_alert, do_deliver_notices
 from usage.models import BudgetAlert, Notice
 from usage.tests.traffic import report, settle
+from usage.views import budgets as budget_views
 
 URL = "/projects/apollo/budgets/"
 DOLLAR = 1_000_000
@@ -174,7 +174,7 @@ def test_a_limit_that_bites_at_once_is_asked_about_first(owner: Client, apollo: 
     assert not Budget.objects.exists()
     owner.post(f"{URL}new/", {**form, "confirm": "on"})
     assert Budget.objects.get().spent_micro_usd == 30 * DOLLAR
-    assert "Limit reached: refuse" in page_of(owner)
+    assert "Limit reached: Refuse" in page_of(owner)
 
 
 def test_a_limit_that_only_warns_is_not_asked_about(owner: Client, apollo: Project) -> None:

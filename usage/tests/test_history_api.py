@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from leaderboard.tests.tables import publish_table, table_bytes
 from teams.models import ApiKey, Project, User
+from usage import export
 from usage.models import UsageEvent
 from usage.question import ADDITIVE, GROUPS, METRICS, OF_DECISIONS
 from usage.tests.traffic import decide, report, settle
@@ -601,3 +602,44 @@ def test_usage_takes_few_queries(
     # its interval the table and the policy.
     with django_assert_max_num_queries(15):
         read(apollo_key, range="30d", bucket="hour")
+
+
+@pytest.mark.parametrize(
+    "stretch",
+    [
+        {"from": "2999-01-01", "to": "2999-01-03", "compare": "previous"},
+        {"from": "0003-01-01", "to": "0004-01-01"},
+        {"from": "9998-01-01", "to": "9998-12-30"},
+    ],
+)
+def test_a_stretch_without_calls_is_empty_wherever_it_lies(
+    apollo_key: str, stretch: dict[str, str]
+) -> None:
+    answer = get(apollo_key, **stretch)
+    assert answer.status_code == 200
+    assert answer.json()["series"] == []
+
+
+def test_groups_may_pool_any_number_of_models_and_keys(apollo: Project, apollo_key: str) -> None:
+    made = [
+        ApiKey(project=apollo, name=f"{number}", lookup=f"{number}", digest="x")
+        for number in range(30)
+    ]
+    for key in ApiKey.objects.bulk_create(made):
+        for number in range(40):
+            name = f"{key.lookup}/{number}"
+            fields = {"key_id": key.public_id, "model": f"lab/m{number}", "occurred_at": MONDAY}
+            report(apollo, name, **fields)
+    body = get(apollo_key, group="provider", then="member", metric="requests", **WEEK).json()
+    assert [(one["name"], one["total"]["requests"]) for one in body["series"]] == [("lab", 1200)]
+
+
+def test_events_come_whole_however_many_are_fetched_at_a_time(
+    apollo: Project, apollo_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "FETCHED", 2)
+    for number in range(7):
+        at = MONDAY + dt.timedelta(hours=number // 3)
+        report(apollo, f"{number}", occurred_at=at)
+    lines = csv_of(get(apollo_key, "usage/export.csv", rows="events", **WEEK))
+    assert [line["event_id"] for line in lines] == [*"6543210"]

@@ -413,7 +413,7 @@ def test_what_clients_send_is_never_markup(apollo: Project, browser_of_bob: Clie
 
 @pytest.mark.parametrize(
     ("page", "own"),
-    [("", 12), ("usage/", 14), ("usage/events/", 2), ("sessions/", 2), ("decisions/", 1)],
+    [("", 12), ("usage/", 16), ("usage/events/", 2), ("sessions/", 2), ("decisions/", 1)],
 )
 def test_more_rows_take_no_more_queries(
     apollo: Project,

@@ -19,8 +19,8 @@ from lib.store import DECISIONS, USAGE, RedisStore, get_store
 from teams.models import AuditEvent, Project, User
 from usage.actions import retention
 from usage.models import RollUp, UsageEvent
-from usage.record_views import SHOWN_CHARACTERS
 from usage.tests.traffic import catalogue, decide, report, settle
+from usage.views.record import SHOWN_CHARACTERS
 
 pytestmark = pytest.mark.django_db
 NOTHING = "Nothing is set aside: the database took everything that came."

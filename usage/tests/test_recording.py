@@ -23,7 +23,15 @@ from teams.models import Project
 from usage import latency
 from usage.actions import recording, retention, watching
 from usage.actions.rolling import do_roll_up, do_roll_up_anew
-from usage.models import ReportedEvent, RollUp, UsageDay, UsageEvent, UsageHour
+from usage.models import (
+    DayMargin,
+    HourMargin,
+    ReportedEvent,
+    RollUp,
+    UsageDay,
+    UsageEvent,
+    UsageHour,
+)
 from usage.tests.traffic import catalogue, decide, report, settle
 
 pytestmark = pytest.mark.django_db
@@ -237,6 +245,33 @@ def test_a_day_is_a_day_of_the_teams_clock_also_after_it_changed(
     assert {day: count for day, count in rows if count} == wanted
 
 
+def test_decisions_alone_follow_a_clock_of_half_hours(apollo: Project) -> None:
+    made = [NOW + minutes * dt.timedelta(minutes=1) for minutes in (0, 30, 60, 90)]
+    for at in made:
+        decide(apollo, created_at=at)
+    settle()
+    do_change_time_zone(apollo.team, "Asia/Kolkata", actor=SystemActor("test"))
+    do_roll_up_anew(apollo.team.pk)
+    decide(apollo, created_at=NOW + dt.timedelta(minutes=55))
+    settle()
+    for rollup in (UsageHour, UsageDay):
+        assert sums(rollup, "decisions") == {"decisions": 5}
+
+
+def test_nothing_is_left_of_a_project_that_is_deleted(apollo: Project, borealis: Project) -> None:
+    for project in (apollo, borealis):
+        report(project, "rolled up")
+        decide(project)
+    settle()
+    for project in (apollo, borealis):
+        report(project, "not yet")
+    gone = apollo.pk
+    apollo.delete()
+    for model in (UsageEvent, Decision, StaleHour, UsageHour, UsageDay, HourMargin, DayMargin):
+        found = model._default_manager.values_list("project_id", flat=True)
+        assert set(found) == {borealis.pk} != {gone}
+
+
 def test_recomputing_changes_nothing_and_says_how_far_it_goes(apollo: Project) -> None:
     random_calls(apollo, 10, seed=5)
     before = timezone.now()
@@ -250,6 +285,16 @@ def test_recomputing_changes_nothing_and_says_how_far_it_goes(apollo: Project) -
     again = UsageHour.objects.values_list("hour", "model", "key_id", "status", "requests")
     assert sorted(again) == rows
     assert RollUp.objects.get().covered_to >= before
+
+
+def test_no_more_is_said_to_be_covered_while_the_store_cannot_tell_what_waits(
+    settings: Settings,
+) -> None:
+    settle()
+    covered_to = RollUp.objects.get().covered_to
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    do_roll_up()
+    assert RollUp.objects.get().covered_to == covered_to
 
 
 @pytest.mark.production

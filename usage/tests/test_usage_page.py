@@ -290,7 +290,7 @@ def test_changes_of_policy_and_table_are_marked(
     response = browser.get(f"{PAGE}?{WEEK}")
     layout = figure_of(response)["layout"]
     words = [note["text"] for note in layout["annotations"]]
-    assert words == ["team policy, table", "policy", "policy", "team policy"]
+    assert words == ["team policy<br>table", "policy", "policy", "team policy"]
     assert layout["shapes"][1]["x0"] == "2026-03-03 12:00:00"
     assert len(layout["shapes"]) == 4
     page = text_of(response)

@@ -12,9 +12,9 @@ from lib.paging import page_of
 from routing.filters import read_flag
 from teams.access import Access, project_page
 from usage import links, queries, wording
-from usage.history_views import as_csv, ask, key_names
 from usage.models import UsageEvent
 from usage.question import UsageFilter, time_params
+from usage.views.history import as_csv, ask, key_names
 
 PAGE_SIZE = 50
 

@@ -163,11 +163,12 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
     behind = links.Behind(access.project, asked, history)
     changes = changes_between(access.project, window.start, window.end)
     found = queries.totals(access.project, asked, now)
-    columns = columns_of(asked.metric)
+    columns, before = columns_of(asked.metric), history.previous_total
     return {
         "cards": cards(found),
         "length": wording.LENGTHS.get(window.name, "period"),
         "totals": found,
+        "has_before": bool(before and (before.requests or before.decisions)),
         "figure": usage_figure(history, asked, labels, behind, changes),
         "changes": [(one, changed_page(access, one)) for one in reversed(changes)],
         "everything": behind.everything(),
@@ -184,7 +185,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
             }
             for index, one in enumerate(history.series, start=1)
         ],
-        "total_cells": cells_of(asked, columns, history.total, history.previous_total),
+        "total_cells": cells_of(asked, columns, history.total, before),
         "bucket_columns": labels,
         "bucket_rows": [
             (

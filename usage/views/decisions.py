@@ -68,7 +68,7 @@ def decisions(request: HttpRequest, access: Access) -> HttpResponse:
     oldest_first = False
     try:
         oldest_first = read_order(request.GET)
-        rows = decisions_of(project_id, read_decision_filter(request.GET, timezone.now()))
+        rows = decisions_of(project_id, filter_of(request, access))
         found, next_cursor = decision_page(rows, cursor, oldest_first)
     except ApiError as error:
         problem, cursor = error.message, ""
@@ -94,6 +94,11 @@ def decisions(request: HttpRequest, access: Access) -> HttpResponse:
     return render(request, "usage/decisions.html", context, status=400 if problem else 200)
 
 
+def filter_of(request: HttpRequest, access: Access) -> DecisionFilter:
+    """Return which decisions the URL asks for; raise a 400 that says what is allowed."""
+    return read_decision_filter(request.GET, timezone.now(), access.project.team.time_zone)
+
+
 def decision_page(
     rows: QuerySet[Decision], cursor: str, oldest_first: bool
 ) -> tuple[list[Decision], str | None]:
@@ -113,7 +118,7 @@ def decision_page(
 def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
     """The decisions that the URL asks for as CSV, at most `CSV_ROWS`."""
     try:
-        asked = read_decision_filter(request.GET, timezone.now())
+        asked = filter_of(request, access)
         order = "" if read_order(request.GET) else "-"
     except ApiError as error:
         text = f"{error.message}\n"
