@@ -104,7 +104,10 @@ def floor(moment: datetime, bucket: str, zone: ZoneInfo) -> datetime:
     """Return the beginning of the hour, day, week or month that holds `moment`."""
     local = moment.astimezone(zone)
     if bucket == "hour":
-        return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        found = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        # A clock that is put back past the hour had another one begin meanwhile.
+        again = found + HOUR
+        return again if again <= moment and again.astimezone(zone).minute == 0 else found
     return midnight(first_day(local.date(), bucket), zone)
 
 
@@ -188,7 +191,13 @@ def between(
 
 def clock_length(start: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
     """Return how far the team's clock moves on, so that every day counts as 24 hours."""
-    return end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
+    return on_the_clock(end, zone) - on_the_clock(start, zone)
+
+
+def on_the_clock(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return what the team's clock shows, without its zone; midnight too where it skips that."""
+    local = moment.astimezone(zone).replace(tzinfo=None)
+    return datetime.combine(local, time()) if is_midnight(moment, zone) else local
 
 
 def offered_between(start: datetime, end: datetime) -> tuple[str, ...]:

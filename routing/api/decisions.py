@@ -313,12 +313,11 @@ class DecisionsView(APIView):
     def get(self, request: Request) -> Response:
         """List decisions, newest first unless `order` says otherwise."""
         holder = cast(KeyHolder, request.auth)
+        zone = Project.objects.values_list("team__time_zone", flat=True).get(pk=holder.project_id)
         decisions, next_cursor = page_of(
             decisions_of(
                 holder.project_id,
-                read_decision_filter(
-                    request.query_params, timezone.now(), time_zone_of(holder.team_id)
-                ),
+                read_decision_filter(request.query_params, timezone.now(), zone),
             ),
             cursor=request.query_params.get("cursor", ""),
             limit=read_limit(request.query_params.get("limit", "")),

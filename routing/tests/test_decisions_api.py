@@ -168,12 +168,12 @@ def test_a_foreign_cursor_is_refused(borealis: Project, apollo_key: str) -> None
         assert answer.json()["error"]["param"] == "cursor"
 
 
-def test_a_full_page_takes_two_queries(
+def test_a_full_page_takes_three_queries(
     apollo: Project, apollo_key: str, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(20):
         decide(apollo)
-    with django_assert_max_num_queries(2):
+    with django_assert_max_num_queries(3):
         assert len(get(apollo_key, "decisions").json()["data"]) == 20
 
 
@@ -215,6 +215,17 @@ def test_a_day_counts_whole_and_a_moment_to_the_second(apollo: Project, apollo_k
         {"to": "2026-03-01T12:00:00Z"},
     ):
         assert get(apollo_key, "decisions", **outside).json()["data"] == []
+
+
+def test_a_day_is_one_of_the_teams_time_zone(apollo: Project, apollo_key: str) -> None:
+    apollo.team.time_zone = "Asia/Kolkata"
+    apollo.team.save()
+    decide(apollo, created_at=dt.datetime(2026, 3, 1, 20, tzinfo=dt.UTC))
+    found = {
+        day: len(get(apollo_key, "decisions", **{"from": day, "to": day}).json()["data"])
+        for day in ("2026-03-01", "2026-03-02")
+    }
+    assert found == {"2026-03-01": 0, "2026-03-02": 1}
 
 
 def test_the_oldest_come_first_page_by_page(apollo: Project, apollo_key: str) -> None:

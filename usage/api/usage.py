@@ -1,6 +1,7 @@
 """Usage in the API."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, ClassVar, cast
 
@@ -77,6 +78,15 @@ VIEW = [
     ),
     *CONDITIONS,
 ]
+EXPORT = [
+    OpenApiParameter(
+        "rows",
+        enum=list(ROWS),
+        default=ROWS[0],
+        description="One line for each bucket of each series, or one for each event.",
+    ),
+    *VIEW,
+]
 PAGING = [
     OpenApiParameter("cursor", description="The `next_cursor` of the page before."),
     OpenApiParameter("limit", int, description="How many rows, 1 to 200.", default=50),
@@ -94,6 +104,7 @@ EVENT_FILTERS = [
     ),
     *CONDITIONS,
 ]
+EVENTS = [*EVENT_FILTERS, *PAGING]
 EVENT_LIST = inline_serializer(
     "UsageEventList",
     {
@@ -139,6 +150,7 @@ class UsageView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Read usage over time, split by one or two groups, and in total."""
+        check_names(request, VIEW)
         project, now = project_of(request), timezone.now()
         asked = read_filter(request.query_params, now, project.team.time_zone)
         do_catch_up()
@@ -160,19 +172,12 @@ class UsageExportView(APIView):
 
     @extend_schema(
         operation_id="export_usage",
-        parameters=[
-            OpenApiParameter(
-                "rows",
-                enum=list(ROWS),
-                default=ROWS[0],
-                description="One line for each bucket of each series, or one for each event.",
-            ),
-            *VIEW,
-        ],
+        parameters=EXPORT,
         responses=CSV_RESPONSE,
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Download what GET /usage shows as CSV, or the events behind it, however many."""
+        check_names(request, EXPORT)
         project, now = project_of(request), timezone.now()
         rows = request.query_params.get("rows") or ROWS[0]
         if rows not in ROWS:
@@ -191,11 +196,12 @@ class UsageEventsView(APIView):
 
     @extend_schema(
         operation_id="list_usage_events",
-        parameters=[*EVENT_FILTERS, *PAGING],
+        parameters=EVENTS,
         responses={200: EVENT_LIST},
     )
     def get(self, request: Request) -> Response:
         """List reported model calls, newest first."""
+        check_names(request, EVENTS)
         project = project_of(request)
         asked = read_event_filter(request.query_params, timezone.now(), project.team.time_zone)
         events, next_cursor = page_of(
@@ -228,6 +234,17 @@ class PolicyPreviewView(APIView):
         rules = as_rules(draft, current.team_mode)
         preview = queries.policy_preview(project, current, rules, timezone.now())
         return Response(serializers.preview_body(preview, current.policy.public_id))
+
+
+def check_names(request: Request, known: Iterable[OpenApiParameter]) -> None:
+    """Raise a 400 for a parameter that is not known: a misspelt filter would give other figures."""
+    names = sorted(parameter.name for parameter in known)
+    unknown = next((name for name in request.query_params if name not in names), None)
+    if unknown is not None:
+        message = f"{unknown[:60]} is not known. Known are {', '.join(names)}."
+        raise ApiError(
+            400, "unknown_parameter", message, param=unknown[:60], details={"allowed": names}
+        )
 
 
 def project_of(request: Request) -> Project:

@@ -643,3 +643,14 @@ def test_events_come_whole_however_many_are_fetched_at_a_time(
         report(apollo, f"{number}", occurred_at=at)
     lines = csv_of(get(apollo_key, "usage/export.csv", rows="events", **WEEK))
     assert [line["event_id"] for line in lines] == [*"6543210"]
+
+
+@pytest.mark.parametrize("address", ["usage", "usage/events", "usage/export.csv"])
+def test_a_misspelt_filter_is_refused_instead_of_giving_other_figures(
+    apollo_key: str, address: str
+) -> None:
+    answer = get(apollo_key, address, modle="lab/small")
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["code"], error["param"]) == ("unknown_parameter", "modle")
+    assert "model" in error["details"]["allowed"]

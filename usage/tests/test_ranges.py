@@ -90,6 +90,22 @@ def test_the_buckets_tile_a_stretch_without_gap_or_overlap(asked: Window) -> Non
     check_tiles(asked)
 
 
+def test_a_day_without_a_midnight_is_a_day_all_the_same() -> None:
+    zone = ZoneInfo("Asia/Beirut")
+    now = datetime(2028, 3, 25, tzinfo=UTC)
+    week = window("7d", now, zone)
+    # The clock goes from midnight to one.
+    assert week.end.astimezone(zone).hour == 1
+    assert clock_length(week.start, week.end, zone) == LENGTHS["7d"]
+
+
+def test_a_clock_put_back_past_the_hour_is_still_in_the_last_one_that_began() -> None:
+    # At 14:00 UTC it goes from 3:45 to 2:45.
+    moment = datetime(2020, 4, 4, 14, 5, tzinfo=UTC)
+    last = datetime(2020, 4, 4, 13, 15, tzinfo=UTC)
+    assert floor(moment, "hour", ZoneInfo("Pacific/Chatham")) == last
+
+
 @given(named())
 def test_the_buckets_tile_a_range_and_the_last_one_is_not_over(
     asked: tuple[Window, datetime],

@@ -21,7 +21,7 @@ from routing.counterfactual import Counterfactual, Span
 from routing.engine.explain import REASONS
 from routing.filters import FILTERS, read_decision_filter, read_flag, read_order
 from routing.models import Decision, Mode, Outcome, Policy
-from routing.queries.decisions import decisions_of, neighbours
+from routing.queries.decisions import DecisionFilter, decisions_of, neighbours
 from routing.queries.outcomes import outcomes_of
 from routing.queries.policies import in_force
 from routing.queries.rerun import Rerun, policy_of, proven, rerun
