@@ -201,7 +201,9 @@ def add_sums(
         .annotate(**{f"sum_{name}": value for name, value in sums.items()})
     )
     order = [*(f"by_{name}" for name in dimensions), *(f"sum_{name}" for name in sums)]
-    fill(model, grouped.values_list(*order), [*dimensions, *sums])
+    # Rows of a project lie together then, and are read together.
+    rows_in_order = grouped.values_list(*order).order_by("by_project_id")
+    fill(model, rows_in_order, [*dimensions, *sums])
 
 
 def do_roll_up_anew(team_id: int) -> None:
