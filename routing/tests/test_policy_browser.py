@@ -86,5 +86,6 @@ def test_every_page_of_the_policy_fits_a_narrow_screen(
     for path in ("policy/", "policy/1...2/", "policy/1/restore/", "team-policy/"):
         policy_page.goto(f"{live_server.url}/projects/apollo/{path}")
         assert policy_page.evaluate("document.documentElement.scrollWidth") <= 360, path
-    policy_page.get_by_role("button", name="Preview").click()
+    with policy_page.expect_navigation():
+        policy_page.get_by_role("button", name="Preview").click()
     assert policy_page.evaluate("document.documentElement.scrollWidth") <= 360
