@@ -13,7 +13,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return {}
     return {
-        "my_projects": queries.projects_of(user),
+        "my_projects": queries.projects_of(user).values("slug", "name", "team__name"),
         "current_project": getattr(request, "project", None),
         "current_access": getattr(request, "access", None),
     }

@@ -244,7 +244,7 @@ class CurrentTable(models.Model):
 
     scope = models.CharField(max_length=60, unique=True, default=PUBLIC)
     team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="+")
-    table = models.ForeignKey(RoutingTable, models.PROTECT, related_name="+")
+    table = models.ForeignKey(RoutingTable, models.RESTRICT, related_name="+")
     moved_at = models.DateTimeField(default=timezone.now)
     standing = models.JSONField(
         default=list, help_text="The model that each route stands by; see leaderboard.standing."

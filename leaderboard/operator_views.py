@@ -21,8 +21,7 @@ from leaderboard.models import Feed, Ingestion, IngestionState, RejectedRow, Run
 from leaderboard.sources.formats import FORMATS
 from leaderboard.tasks import run_ingestion
 from lib.csv_text import to_csv
-from teams.access import operator_page
-from teams.models import User
+from teams.access import operator_of, operator_page
 
 # So many failures in a row are worth an operator's attention.
 ALERT_FAILURES = 3
@@ -158,12 +157,6 @@ def restore_run(request: HttpRequest, run_id: str) -> HttpResponse:
     else:
         messages.success(request, f"{run_name(run)} counts again in the next table.")
     return after_run(run)
-
-
-def operator_of(request: HttpRequest) -> User:
-    """Return who came through the operators' door."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def public_ingestion(ingestion_id: str) -> Ingestion:

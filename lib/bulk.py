@@ -1,10 +1,17 @@
 """Many rows at once: COPY into PostgreSQL, and tables filled from queries on any database."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
+from django.db.models.sql.compiler import SQLCompiler
+
+# What JSON escapes besides quotes and backslashes: control characters.
+ESCAPED = re.compile(rb'\\["\\]|\\(u[0-9a-fA-F]{4}|.)')
 
 
 def is_postgresql() -> bool:
@@ -23,26 +30,92 @@ def columns_of(model: type[Model]) -> list[str]:
     return [str(field.column) for field in fields]
 
 
-def stage(model: type[Model], rows: Iterable[Sequence[Any]], extra: str = "") -> str:
+class Among(Func):
+    """Whether a text column holds one of some texts, however many: they are one parameter."""
+
+    output_field = BooleanField()
+    arity = 2
+
+    def __init__(self, column: str, texts: Sequence[str]) -> None:
+        many = list(texts) if is_postgresql() else msgspec.json.encode(texts).decode()
+        super().__init__(F(column), Value(many))
+
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, Any]:
+        """Return the condition for PostgreSQL."""
+        return self.as_sql(compiler, connection, template="%(expressions)s)", arg_joiner=" = ANY(")
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, Any]:
+        """Return the condition for SQLite."""
+        joiner = " IN (SELECT value FROM json_each("
+        return self.as_sql(compiler, connection, template="%(expressions)s))", arg_joiner=joiner)
+
+
+def stage(model: type[Model], rows: Iterable[Sequence[Any]]) -> str:
     """COPY rows into a temporary table like that of the model, and return its name.
 
-    A row holds the values of `columns_of(model)`, and then those of the columns that `extra`
-    declares. The table is emptied when the transaction ends. PostgreSQL only.
+    A row holds the values of `columns_of(model)`. The table is emptied when the transaction ends.
+    PostgreSQL only.
     """
-    table, columns = f"staged_{model._meta.db_table}", columns_of(model)
-    declared = [*columns, *(part.split()[0] for part in extra.split(",") if part)]
+    table, columns = stage_empty(model), quoted(columns_of(model))
+    # Django knows nothing of COPY, so it does not turn psycopg's errors into its own by itself.
+    with (
+        connection.cursor() as cursor,
+        connection.wrap_database_errors,
+        cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+    return table
+
+
+def stage_json(
+    model: type[Model], lines: bytes, columns: Sequence[str], extra: str = ""
+) -> tuple[str, int]:
+    """As `stage`, of rows that are JSON arrays, one a line; return also how many they are.
+
+    They hold the values of `columns`, which may be of the model or of those that `extra` declares,
+    as in ``key uuid``. Many times faster, since no value becomes an object of Python.
+    """
+    table = stage_empty(model, extra)
+    # An array is a line of this kind of CSV but for its brackets.
+    kind = "FORMAT csv, QUOTE '\"', ESCAPE '\\', NULL 'null'"
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        with cursor.copy(f"COPY {table} ({quoted(columns)}) FROM STDIN ({kind})") as copy:
+            copy.write(unescaped(lines[1:-1].replace(b"]\n[", b"\n")))
+        return table, int(cursor.rowcount)
+
+
+def unescaped(lines: bytes) -> bytes:
+    """Return JSON with its control characters as they are, which is how CSV has them.
+
+    What is no JSON stays as it is, for the database to refuse.
+    """
+
+    def character(found: re.Match[bytes]) -> bytes:
+        if not found[1]:
+            return found[0]
+        try:
+            return msgspec.json.decode(b'"%b"' % found[0], type=str).encode()
+        except msgspec.DecodeError:
+            return found[0]
+
+    return ESCAPED.sub(character, lines) if b"\\" in lines else lines
+
+
+def stage_empty(model: type[Model], extra: str = "") -> str:
+    """Make an empty temporary table like that of the model, and return its name."""
+    table = f"staged_{model._meta.db_table}"
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ON COMMIT DELETE ROWS AS"  # noqa: S608
-            f" SELECT {quoted(columns)}{', ' + nulls(extra) if extra else ''}"
+            f" SELECT {quoted(columns_of(model))}{', ' + nulls(extra) if extra else ''}"
             f" FROM {model._meta.db_table} WITH NO DATA"
         )
         cursor.execute(f"DELETE FROM {table}")  # noqa: S608
-        statement = f"COPY {table} ({quoted(declared)}) FROM STDIN"
-        # Django knows nothing of COPY, so it does not turn psycopg's errors into its own by itself.
-        with connection.wrap_database_errors, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
     return table
 
 

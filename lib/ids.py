@@ -9,6 +9,8 @@ import time
 from datetime import MAXYEAR, UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+# To the digits of base 32 that Python reads.
+AS_DIGITS = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 
 def new_id(prefix: str, at_ms: int | None = None) -> str:
@@ -22,14 +24,11 @@ def new_id(prefix: str, at_ms: int | None = None) -> str:
 def made_at(public_id: str) -> datetime | None:
     """Return when an id was made; None for what `new_id` did not make."""
     body = public_id.rpartition("_")[2]
-    places = [ALPHABET.find(letter) for letter in body]
-    if len(body) != 26 or -1 in places:
+    if len(body) != 26 or body.strip(ALPHABET):
         return None
-    number = 0
-    for place in places[:10]:
-        number = number << 5 | place
+    at_ms = int(body[:10].translate(AS_DIGITS), 32)
     try:
-        made = datetime.fromtimestamp(number / 1000, UTC)
+        made = datetime.fromtimestamp(at_ms / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         return None
     # So that whoever looks around that time stays within the calendar.

@@ -1,5 +1,6 @@
 """Events find their way from a stream of the store into the database: at least once, none lost."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -7,11 +8,13 @@ from typing import TypeVar
 import structlog
 from django.db import DataError, IntegrityError, transaction
 
-from lib.store import RECORDING_SECONDS, RedisStore, Waiting
+from lib.store import RedisStore, Turn, Waiting
 
 log = structlog.get_logger()
-# So many entries of a stream are recorded in one transaction.
-BATCH = 1000
+# About so many events are recorded in one transaction. How many entries that are is learnt on the
+# way, since an entry may hold a thousand.
+BATCH = 10_000
+FIRST_ENTRIES, MOST_ENTRIES = 10, 1000
 # What a database says of a row that it will never take.
 REFUSED = (DataError, IntegrityError)
 
@@ -25,11 +28,12 @@ def record_stream(
     *,
     wait_seconds: float,
     last: bytes = b"+",
-    batch: int = BATCH,
+    seconds: float = math.inf,
 ) -> bool:
     """Have everything up to the place `last` recorded, and return whether that was done.
 
-    Without a place that is what waits now: what comes meanwhile would never end under load.
+    Without a place that is what waits now: what comes meanwhile would never end under load. It
+    gives up after about so many seconds.
     Events leave the stream after `record` has committed them, so a recorder that is killed in
     between leaves them to the next, who must find that they are there already. Only one recorder
     works at a time, so that whoever waits for its turn finds everything older in the database.
@@ -38,27 +42,32 @@ def record_stream(
         if not mine:
             return False
         end = store.backlog(stream).last if last == b"+" else last
-        return drain(store, stream, record, last=end, batch=batch)
+        return drain(store, stream, record, mine, last=end, seconds=seconds)
 
 
 def drain(
     store: RedisStore,
     stream: str,
     record: Callable[[Sequence[Waiting]], None],
+    turn: Turn,
     *,
     last: bytes,
-    batch: int = BATCH,
+    seconds: float = math.inf,
 ) -> bool:
     """Have everything up to the place `last` recorded, being the one recorder.
 
-    Returns whether that was done: it ends before it is no longer the only one.
+    Returns whether that was done: it gives up after about so many seconds, and when another one
+    has taken over because one batch took too long.
     """
-    give_up = time.monotonic() + RECORDING_SECONDS / 2
-    while entries := store.waiting(stream, batch, last):
-        if time.monotonic() > give_up:
+    give_up = time.monotonic() + seconds
+    count = FIRST_ENTRIES
+    while entries := store.waiting(stream, count, last):
+        if time.monotonic() > give_up or not turn.renew():
             return False
         record(entries)
         store.forget(stream, entries)
+        events = sum(entry.size for entry in entries)
+        count = min(max(BATCH * len(entries) // events, 1), MOST_ENTRIES)
     return True
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
+from uuid import uuid4
 
 import redis
 from django.conf import settings
@@ -28,10 +29,12 @@ GENERATION = PREFIX + "generation"
 # and another stream of what the database would not take.
 DECISIONS = PREFIX + "decisions"
 USAGE = PREFIX + "usage"
+# What was reported while the database was away, as it came.
+REPORTS = PREFIX + "reports"
 RECORDING, IDS, ASIDE = ":recording", ":ids", ":aside"
 # A recorder that dies holds the others up for no longer than this.
 RECORDING_SECONDS = 10
-# The bytes of an id of `Entry`.
+# The bytes of an id of an event, see `Store.append`.
 ID_BYTES = 16
 # Without a shared store, changes made by other processes are noticed after this long.
 LOCAL_REFRESH_SECONDS = 2
@@ -49,28 +52,24 @@ if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call("XADD", KEYS[1], "*", "event", ARGV[2])
 return 1
 """
-# Appends those entries whose ids are not in the stream, as lines of one event, and adds their
-# amounts to counters. One that does not exist stays so: unknown is not nothing.
-APPEND_NEW = """
+# Appends an entry and adds to counters, unless some of the ids are in the stream: then it
+# tells their places. A counter that does not exist stays so: unknown is not nothing.
+APPEND_NEW = f"""
 if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return false end
-local taken, ids, lines = {}, {}, {}
-for at = 2, #ARGV, 4 do
-    local new = redis.call("SADD", KEYS[2], ARGV[at])
-    taken[#taken + 1] = new
-    if new == 1 then
-        ids[#ids + 1] = ARGV[at]
-        lines[#lines + 1] = ARGV[at + 1]
-        for place in string.gmatch(ARGV[at + 3], "%d+") do
-            if redis.call("EXISTS", KEYS[tonumber(place)]) == 1 then
-                redis.call("INCRBY", KEYS[tonumber(place)], ARGV[at + 2])
-            end
-        end
+local ids, there = {{}}, {{}}
+for at = 1, #ARGV[2], {ID_BYTES} do ids[#ids + 1] = string.sub(ARGV[2], at, at + {ID_BYTES - 1}) end
+for place, found in ipairs(redis.call("SMISMEMBER", KEYS[2], unpack(ids))) do
+    if found == 1 then there[#there + 1] = place - 1 end
+end
+if #there > 0 then return there end
+redis.call("SADD", KEYS[2], unpack(ids))
+redis.call("XADD", KEYS[1], "*", "event", ARGV[3], "ids", ARGV[2])
+for place = 3, #KEYS do
+    if redis.call("EXISTS", KEYS[place]) == 1 then
+        redis.call("INCRBY", KEYS[place], ARGV[place + 1])
     end
 end
-if #lines > 0 then
-    redis.call("XADD", KEYS[1], "*", "event", table.concat(lines, "\\n"), "ids", table.concat(ids))
-end
-return taken
+return there
 """
 # Adds to a counter that exists.
 ADD = """
@@ -99,20 +98,6 @@ class StoreUnavailable(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One of several events that are appended together.
-
-    `id` is `ID_BYTES` long: while an event with it waits, another one is not taken. `amount` is
-    added to each of `counters` that exists.
-    """
-
-    id: bytes
-    line: bytes
-    amount: int = 0
-    counters: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Waiting:
     """An event at its place in a stream, with the ids of what it holds."""
 
@@ -124,6 +109,11 @@ class Waiting:
     def at_ms(self) -> int:
         """When it was appended, in milliseconds since the epoch."""
         return int(self.place.partition(b"-")[0])
+
+    @property
+    def size(self) -> int:
+        """How many events it holds."""
+        return len(self.ids) // ID_BYTES or 1
 
 
 @dataclass(frozen=True)
@@ -182,11 +172,22 @@ class Store(Protocol):
         Raises StoreUnavailable.
         """
 
-    def append(self, entries: Sequence[Entry]) -> list[bool] | None:
-        """Append events to the stream of usage in one trip, and count them.
+    def append(
+        self, ids: Sequence[bytes], events: bytes, amounts: Mapping[str, int]
+    ) -> set[bytes] | None:
+        """Append events to the stream of usage as one entry, and add to those counters that exist;
+        all in one trip.
 
-        Returns which were new; None when the stream takes none, so that the caller writes them to
-        the database and calls `count`. Raises StoreUnavailable.
+        `ids` are those of the events, `ID_BYTES` each, at most 1,000. Where some of them wait in
+        the stream already, nothing is done, and those are returned. Returns None when the stream
+        takes none, so that the caller writes the events to the database and calls `count`. Raises
+        StoreUnavailable.
+        """
+
+    def hold(self, stream: str, event: bytes) -> bool:
+        """Append one event to any stream, and return whether it was taken.
+
+        Raises StoreUnavailable.
         """
 
     def count(self, amounts: Mapping[str, int]) -> None:
@@ -232,9 +233,15 @@ class LocalStore:
             else:
                 self._keep(key, value, ttl_seconds)
 
-    def append(self, entries: Sequence[Entry]) -> list[bool] | None:
+    def append(
+        self, ids: Sequence[bytes], events: bytes, amounts: Mapping[str, int]
+    ) -> set[bytes] | None:
         """See `Store.append`."""
         return None
+
+    def hold(self, stream: str, event: bytes) -> bool:
+        """See `Store.hold`."""
+        return False
 
     def count(self, amounts: Mapping[str, int]) -> None:
         """See `Store.count`. There are no counters here: what is counted is in the database."""
@@ -264,6 +271,23 @@ def reachable() -> Iterator[None]:
         raise StoreUnavailable(str(error)) from error
 
 
+class Turn:
+    """Being the one recorder of a stream, for `RECORDING_SECONDS` at a time."""
+
+    def __init__(self, lock: "redis.lock.Lock") -> None:
+        self._lock = lock
+
+    def renew(self) -> bool:
+        """Begin the time anew; False when it is over already. Raises StoreUnavailable."""
+        try:
+            with reachable():
+                return bool(self._lock.reacquire())
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, redis.exceptions.LockError):
+                return False
+            raise
+
+
 class RedisStore:
     """Redis, shared by all processes. The streams are emptied by recorders, see `lib.recording`.
 
@@ -281,7 +305,16 @@ class RedisStore:
             answer = cast(
                 "list[bytes | None]", self.client.mget(GENERATION, *[PREFIX + key for key in keys])
             )
-        return Fetched((answer[0] or b"0").decode(), tuple(answer[1:]))
+            generation = answer[0] or self._first_generation()
+        return Fetched(generation.decode(), tuple(answer[1:]))
+
+    def _first_generation(self) -> bytes:
+        """Return the generation of a store that has none: it is new, or has lost what it held.
+
+        Never one that was there before, of which somebody may still keep what has changed since.
+        """
+        self.client.set(GENERATION, uuid4().hex, nx=True)
+        return cast(bytes, self.client.get(GENERATION))
 
     def commit(self, key: str | None, value: bytes, ttl_seconds: int, event: bytes | None) -> bool:
         """See `Store.commit`."""
@@ -300,7 +333,10 @@ class RedisStore:
         name = PREFIX + key
 
         def once(pipe: "redis.client.Pipeline") -> None:
-            value = change(cast("bytes | None", pipe.get(name)))
+            before = cast("bytes | None", pipe.get(name))
+            value = change(before)
+            if value is None and before is None:
+                return
             pipe.multi()
             if value is None:
                 pipe.delete(name)
@@ -311,23 +347,30 @@ class RedisStore:
         with reachable():
             self.client.transaction(once, name)
 
-    def append(self, entries: Sequence[Entry]) -> list[bool] | None:
+    def append(
+        self, ids: Sequence[bytes], events: bytes, amounts: Mapping[str, int]
+    ) -> set[bytes] | None:
         """See `Store.append`."""
-        keys = [USAGE, USAGE + IDS]
-        places: dict[tuple[str, ...], str] = {}
-        arguments: list[bytes | str | int] = [self.room]
-        for entry in entries:
-            if entry.counters not in places:
-                first = len(keys) + 1
-                keys += [PREFIX + name for name in entry.counters]
-                places[entry.counters] = ",".join(map(str, range(first, len(keys) + 1)))
-            arguments += (entry.id, entry.line, entry.amount, places[entry.counters])
+        keys = [USAGE, USAGE + IDS, *(PREFIX + name for name in amounts)]
         with reachable():
-            taken = cast(
+            there = cast(
                 "list[int] | None",
-                self.client.eval(APPEND_NEW, len(keys), *keys, *arguments),
+                self.client.eval(
+                    APPEND_NEW,
+                    len(keys),
+                    *keys,
+                    str(self.room),
+                    b"".join(ids),
+                    events,
+                    *map(str, amounts.values()),
+                ),
             )
-        return None if taken is None else [new == 1 for new in taken]
+        return None if there is None else {ids[place] for place in there}
+
+    def hold(self, stream: str, event: bytes) -> bool:
+        """See `Store.hold`."""
+        with reachable():
+            return bool(self.client.eval(APPEND, 1, stream, str(self.room), event) == 1)
 
     def count(self, amounts: Mapping[str, int]) -> None:
         """See `Store.count`."""
@@ -355,11 +398,11 @@ class RedisStore:
     def bump(self) -> None:
         """See `Store.bump`."""
         with reachable():
-            self.client.incr(GENERATION)
+            self.client.set(GENERATION, uuid4().hex)
 
     @contextmanager
-    def recording(self, stream: str, wait_seconds: float) -> Iterator[bool]:
-        """Be the one recorder of a stream; yields False when another is still at it after the
+    def recording(self, stream: str, wait_seconds: float) -> Iterator["Turn | None"]:
+        """Be the one recorder of a stream; yields None when another is still at it after the
         wait.
         """
         lock = self.client.lock(
@@ -367,12 +410,13 @@ class RedisStore:
         )
         with reachable():
             taken = lock.acquire()
+        turn = Turn(lock)
         try:
-            yield taken
+            yield turn if taken else None
         finally:
-            # A lock that expired meanwhile may be another recorder's now.
-            with reachable():
-                if taken and lock.owned():
+            # One that has expired may be another recorder's by now.
+            if taken and turn.renew():
+                with reachable():
                     lock.release()
 
     def waiting(self, stream: str, count: int, last: bytes = b"+") -> list[Waiting]:

@@ -3,7 +3,7 @@
 Pure. docs/routing.md states the rules in words.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -18,6 +18,7 @@ DAILY, MONTHLY = "daily", "monthly"
 # What happens at the limit, the mildest first.
 ACTIONS: Final = ("warn", "cheapest", "balanced", "refuse")
 DAY: Final = timedelta(days=1)
+QUARTER_SECONDS: Final = 15 * 60
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,22 @@ def read_counter(name: str) -> tuple[str, date]:
     return budget_id, date.fromisoformat(start)
 
 
-def counters(limits: Iterable[Limit], at: datetime) -> tuple[str, ...]:
-    """Return the counters that a call made at this moment adds to."""
-    return tuple([limit.counter(at) for limit in limits])
+def added(limits: Sequence[Limit], calls: Iterable[tuple[datetime, int]]) -> dict[str, int]:
+    """Return what calls add to the counters of budgets, by their times and costs in micro-USD."""
+    if not limits:
+        return {}
+    # A day begins at a quarter of an hour in every zone, so calls of the same one count alike.
+    of_quarter: dict[int, int] = {}
+    for at, cost in calls:
+        quarter = int(at.timestamp()) // QUARTER_SECONDS
+        of_quarter[quarter] = of_quarter.get(quarter, 0) + cost
+    amounts: dict[str, int] = {}
+    for quarter, cost in of_quarter.items():
+        at = datetime.fromtimestamp(quarter * QUARTER_SECONDS, UTC)
+        for limit in limits:
+            name = limit.counter(at)
+            amounts[name] = amounts.get(name, 0) + cost
+    return amounts
 
 
 def spent_of(limit: Limit, counted: int | None, start: date) -> int:

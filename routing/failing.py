@@ -141,7 +141,10 @@ def with_signals(data: bytes | None, signals: Iterable[Signal]) -> bytes | None:
     """Return what to keep after more reports, None when nothing is against any model."""
     gauges = decode(data)
     for signal in sorted(signals, key=lambda one: one.at_ms):
-        gauges.setdefault(signal.model, {}).setdefault(signal.kind, Gauge()).take(signal)
+        gauge = gauges.setdefault(signal.model, {}).setdefault(signal.kind, Gauge())
+        # A success tells nothing where nothing is held against the model, which is nearly always.
+        if gauge.score > 0 or not signal.succeeded:
+            gauge.take(signal)
     times = [gauge.at_ms for kinds in gauges.values() for gauge in kinds.values()]
     oldest = max(times, default=0) - 1000 * TTL_SECONDS
     left = {

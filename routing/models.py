@@ -1,6 +1,6 @@
 """Policies and decisions."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -146,8 +146,6 @@ class Decision(models.Model):
     switched = models.BooleanField(default=False)
     switch_reason = models.CharField(max_length=300, blank=True)
     evidence = models.JSONField(default=dict)
-    # Part of the evidence; where a query annotates it.
-    ladder: dict[str, Any] | None
 
     class Meta:
         indexes: ClassVar = [
@@ -163,16 +161,6 @@ class Decision(models.Model):
     def route(self) -> str:
         """``task_type/subtask_type``, or empty when the request was not classified."""
         return f"{self.task_type}/{self.subtask_type}" if self.task_type else ""
-
-    @property
-    def expected_of(self) -> dict[str, float]:
-        """The success that was expected of each model that the decision named, once it is reached.
-
-        Only of decisions that `routing.queries.decisions` found by their ids.
-        """
-        if self.ladder:
-            return {rung["model"]: rung["success"] for rung in self.ladder["rungs"]}
-        return {} if self.accuracy is None else {self.model: self.accuracy}
 
 
 class StaleHour(models.Model):
@@ -235,8 +223,17 @@ class AtLimit(models.TextChoices):
     REFUSE = "refuse", "Refuse"
 
 
+class PresentBudgets(models.Manager["Budget"]):
+    """All budgets but those that were deleted."""
+
+    def get_queryset(self) -> models.QuerySet["Budget"]:
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class Budget(models.Model):
     """What a team, one of its projects or one key may spend in a day or a month.
+
+    One that was deleted is kept for a while, so that it can be brought back.
 
     Spend is the estimated cost of reported calls, by the time at which they happened.
     `spent_micro_usd` is what the rollups said of the period that began on `spent_in`, at
@@ -259,6 +256,10 @@ class Budget(models.Model):
     spent_at = models.DateTimeField(null=True)
     author = models.CharField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = PresentBudgets()
+    with_deleted: ClassVar[models.Manager["Budget"]] = models.Manager()
 
     class Meta:
         ordering: ClassVar = ["created_at", "id"]

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import datetime as dt
 import http.client
+import json
 import os
 import statistics
 import subprocess
@@ -29,7 +30,7 @@ from servers import ROOT, Server, end_leftovers, free_port, postgres, redis_serv
 DAYS, PROJECTS, LARGEST = 90, 100, 0.2
 REPEATS = 30
 CSV_ROWS = 1_000_000
-INGESTED, SENDERS = 200_000, 4
+INGESTED, SENDERS, DECIDED = 500_000, 4, 3000
 RANGES = ("24h", "30d", "90d")
 
 # What calls look like: few models take most of them, and most of them end well.
@@ -209,41 +210,59 @@ def measure_csv(port: int, key: str, serving: Server) -> None:
 
 SENDER = """
 import http.client, json, sys, time
-port, key, first, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+port, key, first, count, name = int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5]), sys.argv[5]
+named = json.loads(sys.stdin.readline())
 made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 bodies = [
     json.dumps({"events": [
-        {"event_id": f"sent-{number}", "model": "lab/model-1", "session_id": f"s{number % 50}",
-         "occurred_at": made, "input_tokens": 1200, "cache_read_tokens": 30000,
-         "output_tokens": 450, "latency_ms": 5200, "status": "ok"}
+        {"event_id": f"{name}-{number}", "model": f"lab/model-{number % 12}",
+         "session_id": f"s{number % 50}", "occurred_at": made, "input_tokens": 1200,
+         "cache_read_tokens": 30000, "output_tokens": 450, "latency_ms": 5200,
+         "status": "error" if number % 33 == 0 else "ok",
+         **({"decision_id": named[number % len(named)]} if named else {})}
         for number in range(begin, begin + 1000)]}).encode()
     for begin in range(first, first + count, 1000)
 ]
+print("ready", flush=True)
 sys.stdin.readline()
 connection = http.client.HTTPConnection("127.0.0.1", port)
 headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 for body in bodies:
     connection.request("POST", "/api/v1/usage", body, headers)
-    answer = connection.getresponse()
-    found = json.loads(answer.read())
-    assert answer.status == 200 and found["accepted"] == 1000, found
+    answer = connection.getresponse().read()
+    assert answer.startswith(b'{"accepted":1000,'), answer[:1000]
 """
 
 
-def measure_ingestion(port: int, key: str) -> None:
-    """Report events from several clients at once, and wait until all are in the table."""
+def measure_ingestion(port: int, key: str, name: str, named: list[str]) -> None:
+    """Report events from several clients at once, and wait until all are in the table.
+
+    Event ids begin with `name`, and each event names one of the decisions `named`, if any.
+    """
+    from django.conf import settings
+
+    from lib.store import USAGE, RedisStore, get_store
     from usage.models import UsageEvent
 
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
     each = INGESTED // SENDERS
     senders = [
         subprocess.Popen(
-            [sys.executable, "-c", SENDER, str(port), key, str(each * place), str(each)],
+            [sys.executable, "-c", SENDER, str(port), key, str(each * place), str(each), name],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
         )
         for place in range(SENDERS)
     ]
-    time.sleep(3)
+    for sender in senders:
+        assert sender.stdin is not None
+        sender.stdin.write(json.dumps(named) + "\n")
+        sender.stdin.flush()
+    for sender in senders:
+        assert sender.stdout is not None
+        sender.stdout.readline()
     there = UsageEvent.objects.count()
     began = time.monotonic()
     for sender in senders:
@@ -252,14 +271,41 @@ def measure_ingestion(port: int, key: str) -> None:
         sender.stdin.close()
     assert [sender.wait() for sender in senders] == [0] * SENDERS
     accepted = time.monotonic() - began
-    while UsageEvent.objects.filter(event_id__startswith="sent-").count() < INGESTED:
-        time.sleep(0.1)
+    # Counting rows all the while would take time from what is measured.
+    while store.backlog(USAGE).waiting:
+        time.sleep(0.02)
     recorded = time.monotonic() - began
     assert UsageEvent.objects.count() == there + INGESTED
     say(
-        f"ingestion of {INGESTED:,} events over HTTP",
+        f"ingestion of {INGESTED:,} events{' that name a decision' if named else ''}",
         f"{INGESTED / accepted:,.0f}/s accepted, {INGESTED / recorded:,.0f}/s until in the table",
     )
+
+
+def decided(project: Any) -> list[str]:
+    """Make decisions for the models that events are of, one after the other; return their ids."""
+    from routing.models import Decision
+
+    made = Decision.objects.bulk_create(
+        Decision(
+            project=project,
+            key_id="key_bench",
+            session_id=f"s{number % 50}",
+            model=f"lab/model-{number % 12}",
+            reason_code="cheapest_clearing",
+            reason_text="made up",
+            task_type="debugging",
+            subtask_type="bug_fixing",
+            difficulty="medium",
+            accuracy=0.8,
+            cost_micro_usd=1000,
+            baseline_cost_micro_usd=5000,
+            mode="auto_efficient",
+            policy_version="pol_default",
+        )
+        for number in range(DECIDED)
+    )
+    return [decision.public_id for decision in made]
 
 
 def prepare() -> tuple[Any, Any, str]:
@@ -327,7 +373,8 @@ def main(arguments: list[str]) -> None:
         port = free_port()
         serving, worker, beat = site(env, port, temp)
         with serving, worker, beat:
-            measure_ingestion(port, key)
+            measure_ingestion(port, key, "plain", [])
+            measure_ingestion(port, key, "decided", decided(project))
         from usage.models import UsageEvent
 
         UsageEvent.objects.all().delete()

@@ -114,3 +114,9 @@ def operator_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRe
         return view(request, *args, **kwargs)
 
     return login_required(opened)
+
+
+def operator_of(request: HttpRequest) -> User:
+    """Return who came through the operators' door."""
+    assert isinstance(request.user, User)
+    return request.user

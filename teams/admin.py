@@ -1,9 +1,11 @@
 """Django admin for operators."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.db.models import CASCADE, Model
 from django.http import HttpRequest
 
 from teams.models import ApiKey, AuditEvent, Membership, Project, Team, User
@@ -23,6 +25,26 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody deletes here."""
         return False
+
+
+class OwnerAdmin(admin.ModelAdmin[Any]):
+    """Rows that are deleted with all that belongs to them, also what is shown read-only."""
+
+    def get_deleted_objects(  # type: ignore[override]
+        self, objs: Sequence[Model], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Count what goes with them, since as a list it could be millions."""
+        relations = objs[0]._meta.related_objects if objs else ()
+        counts = {
+            str(relation.related_model._meta.verbose_name_plural): (
+                relation.related_model._base_manager.filter(
+                    **{f"{relation.field.name}__in": objs}
+                ).count()
+            )
+            for relation in relations
+            if relation.on_delete is CASCADE
+        }
+        return [f"{one}, with all that belongs to it" for one in objs], counts, set(), []
 
 
 @admin.register(User)
@@ -61,7 +83,7 @@ class MembershipInline(admin.TabularInline[Membership, Team]):
 
 
 @admin.register(Team)
-class TeamAdmin(admin.ModelAdmin[Team]):
+class TeamAdmin(OwnerAdmin):
     """Teams with their members."""
 
     list_display = ["name", "slug", "created_at"]
@@ -73,7 +95,7 @@ class TeamAdmin(admin.ModelAdmin[Team]):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin[Project]):
+class ProjectAdmin(OwnerAdmin):
     """Projects."""
 
     list_display = ["name", "slug", "team", "created_at"]

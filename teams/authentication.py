@@ -52,16 +52,21 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[None, KeyHolder]:
         """Verify the key, or raise 401."""
-        holder = queries.verify_key(bearer_token(request.headers.get("Authorization", "")))
+        holder = self.verify(bearer_token(request.headers.get("Authorization", "")))
         if holder is None:
             raise invalid_key()
         return None, holder
+
+    def verify(self, token: str) -> KeyHolder | None:
+        """Return the holder of a key; None when it is not valid."""
+        return queries.verify_key(token)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describes the key in OpenAPI."""
 
     target_class = "teams.authentication.ApiKeyAuthentication"
+    match_subclasses = True
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

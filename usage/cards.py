@@ -5,6 +5,7 @@ from typing import Final
 
 from lib.money import format_usd
 from usage.queries import Totals
+from usage.significance import medians_differ, shares_differ
 from usage.sums import Figures
 from usage.wording import SHARES, counted, short, written
 
@@ -57,7 +58,7 @@ def card(metric: str, used: Figures, before: Figures | None) -> Card:
         value=short(int(now or 0)) if metric in ("requests", "tokens") else written(metric, now),
         note=note_on(metric, used),
         change=change(metric, now, then),
-        tone=tone(metric, now, then),
+        tone=tone(metric, used, before) if before else "",
     )
 
 
@@ -122,10 +123,30 @@ def signed(value: float, digits: int, unit: str) -> str:
     return f"{'+' if value > 0 else '−'}{size:,.{digits}f}{unit}"
 
 
-def tone(metric: str, now: float | None, before: float | None) -> str:
-    """Return whether a change is good or bad; empty where it is neither, or cannot be told."""
-    if metric not in BETTER or now is None or before is None:
+def tone(metric: str, used: Figures, before: Figures) -> str:
+    """Return whether a change is good or bad; empty where it is neither, or may be chance."""
+    now, then = used.metric(metric), before.metric(metric)
+    if metric not in BETTER or now is None or then is None:
         return ""
-    if change(metric, now, before) in ("", UNCHANGED):
+    if change(metric, now, then) in ("", UNCHANGED) or not is_told(metric, used, before):
         return ""
-    return "good" if (now > before) == BETTER[metric] else "bad"
+    return "good" if (now > then) == BETTER[metric] else "bad"
+
+
+def is_told(metric: str, used: Figures, before: Figures) -> bool:
+    """Tell whether there are enough calls or decisions behind a change to judge it."""
+    match metric:
+        case "error_rate":
+            return shares_differ(used.errors, used.requests, before.errors, before.requests)
+        case "fallback_rate":
+            return shares_differ(used.fallbacks, used.decisions, before.fallbacks, before.decisions)
+        case "latency_p50":
+            return medians_differ(used.latencies, before.latencies)
+    # The share of a call's input lies between 0 and 1, so it varies at most as if each call had
+    # found all of its input in the cache or none of it.
+    return shares_differ(
+        (used.cache_hit_rate or 0) * used.requests,
+        used.requests,
+        (before.cache_hit_rate or 0) * before.requests,
+        before.requests,
+    )

@@ -253,7 +253,8 @@ def axis_title(asked: UsageFilter) -> str:
 def units(metric: str) -> dict[str, Any]:
     """Return how the axis writes a metric."""
     if metric in wording.USD:
-        return {"tickprefix": "$"}
+        # Otherwise Plotly writes $0.0008 as $800µ.
+        return {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}
     if metric in wording.MS:
         return {"ticksuffix": " s"}
     return {"tickformat": ".0%"} if metric in wording.SHARES else {}
@@ -294,7 +295,7 @@ def session_figure(timeline: Timeline, decisions_page: str) -> dict[str, Any] | 
         "bargap": 0.25,
         "showlegend": False,
         "xaxis": {"showgrid": False, "nticks": 12, "tickformat": "d", "title": {"text": "Turn"}},
-        "yaxis": {"rangemode": "tozero", "tickprefix": "$", "nticks": 5},
+        "yaxis": {"rangemode": "tozero", "nticks": 5, **units("cost")},
     }
     return {"data": bars, "layout": layout}
 

@@ -1,9 +1,10 @@
-"""What a question about usage shows, as CSV of any size."""
+"""CSV of any size: what a question about usage shows, and lists of calls and decisions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
 from lib.csv_text import csv_pieces
@@ -39,7 +40,7 @@ EVENT_COLUMNS: Final = (
     "cost_differs",
     "baseline_cost_micro_usd",
 )
-# So many events are fetched at a time.
+# So many rows are fetched at a time.
 FETCHED: Final = 2000
 
 
@@ -51,7 +52,13 @@ def export(project: Project, asked: UsageFilter, rows: str, now: datetime) -> St
     else:
         columns, lines = series_table(project, asked, now)
     by = "events" if rows == "events" else f"{asked.metric}-by-{'-'.join(asked.groups)}"
-    name = f"{project.slug}-usage-{asked.window.name}-{by}.csv"
+    return csv_file(f"{project.slug}-usage-{asked.window.name}-{by}.csv", columns, lines)
+
+
+def csv_file(
+    name: str, columns: Sequence[str], lines: Iterable[Sequence[object]]
+) -> StreamingHttpResponse:
+    """Return a file that is written while it is sent."""
     return StreamingHttpResponse(
         csv_pieces(columns, lines),
         content_type="text/csv; charset=utf-8",
@@ -89,18 +96,28 @@ def series_table(
 
 
 def event_lines(project: Project, asked: UsageFilter) -> Iterator[Sequence[object]]:
-    """Return the events of the window, newest first, fetched some at a time.
-
-    No transaction stays open meanwhile, however slowly the file is taken.
-    """
+    """Return the events of the window, newest first."""
     window = asked.window
     rows = events_where(project.pk, window.start, window.end, asked.conditions)
-    rest = rows = rows.order_by("-occurred_at", "-id")
-    while found := list(rest.values_list("id", *EVENT_COLUMNS)[:FETCHED]):
+    for occurred_at, received_at, *rest in by_time(rows, "occurred_at", EVENT_COLUMNS[1:]):
+        yield (moment(occurred_at), moment(received_at), *rest)
+
+
+def by_time(
+    rows: QuerySet[Any], time: str, columns: Sequence[str], *, oldest_first: bool = False
+) -> Iterator[tuple[Any, ...]]:
+    """Return the time and the columns of each row, newest first or oldest first, fetched some at a
+    time.
+
+    No transaction stays open meanwhile, however slowly they are taken.
+    """
+    sign, beyond, seen = ("", "gte", "lte") if oldest_first else ("-", "lte", "gte")
+    rest = rows = rows.order_by(f"{sign}{time}", f"{sign}id")
+    while found := list(rest.values_list("id", time, *columns)[:FETCHED]):
         for row in found:
-            yield (moment(row[1]), moment(row[2]), *row[3:])
+            yield row[1:]
         last, at = found[-1][:2]
-        rest = rows.filter(occurred_at__lte=at).exclude(occurred_at=at, id__gte=last)
+        rest = rows.filter(**{f"{time}__{beyond}": at}).exclude(**{time: at, f"id__{seen}": last})
 
 
 def moment(value: datetime) -> str:

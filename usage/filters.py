@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from typing import Final
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from django.utils.datastructures import MultiValueDict
@@ -19,8 +20,10 @@ from usage.question import (
     GROUPS,
     METRICS,
     NOT,
+    NOT_BOTH,
     OF_DECISIONS,
     Conditions,
+    Pair,
     UsageFilter,
 )
 from usage.ranges import BUCKETS, BUCKETS_OF, MAX_LENGTH, Window, between, offered_between, window
@@ -37,6 +40,7 @@ ALLOWED: dict[str, Collection[str]] = {
 MAX_VALUES: Final = 50
 # Sessions are not in the rollups, and the rows behind longer stretches are too many to add up.
 SESSION_DAYS: Final = 7
+A_PAIR: Final = "values of two groups such as model=lab/small&status=error, encoded as one value"
 A_TIME: Final = "a day such as 2026-03-01, or a moment such as 2026-03-01T12:00:00Z"
 
 # A query dict of Django, where a name may come several times, or a plain mapping.
@@ -183,7 +187,21 @@ def read_conditions(params: Params) -> Conditions:
     return Conditions(
         include=read_lists(params, {group: group for group in GROUPS}),
         exclude=read_lists(params, {NOT + group: group for group in GROUPS}),
+        not_both=tuple(
+            read_pair(text) for text in read_lists(params, {NOT_BOTH: NOT_BOTH}).get(NOT_BOTH, ())
+        ),
     )
+
+
+def read_pair(text: str) -> Pair:
+    """Return the two groups and values that a text names; raise a 400 for anything else."""
+    try:
+        (group, value), (other, its) = parse_qsl(text, strict_parsing=True)
+    except ValueError:
+        raise senseless(NOT_BOTH, A_PAIR) from None
+    if group == other or not {group, other} <= {*GROUPS}:
+        raise senseless(NOT_BOTH, A_PAIR)
+    return (group, value.replace("\x00", "")), (other, its.replace("\x00", ""))
 
 
 def read_lists(params: Params, groups: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,6 @@
 Pure. Between two bounds a quantile is interpolated: it is off by less than the width of its class.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,11 +15,6 @@ BOUNDS_MS: Final = (
 CLASSES: Final = len(BOUNDS_MS) + 1
 # The columns of a rollup that hold the counts.
 COLUMNS: Final = tuple(f"latency_{place}" for place in range(CLASSES))
-
-
-def class_of(latency_ms: int) -> int:
-    """Return the class of a latency: the first whose upper end it does not exceed."""
-    return bisect_left(BOUNDS_MS, latency_ms)
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:

@@ -14,7 +14,17 @@ from teams.models import Project
 from usage import wording
 from usage.filters import MAX_VALUES
 from usage.queries import History, Series
-from usage.question import NONE, NOT, OF_DECISIONS, Conditions, UsageFilter, stamp
+from usage.question import (
+    NONE,
+    NOT,
+    NOT_BOTH,
+    OF_DECISIONS,
+    Conditions,
+    Pair,
+    UsageFilter,
+    pair_text,
+    stamp,
+)
 from usage.wording import OTHER
 
 Params = Mapping[str, str | Sequence[str]]
@@ -45,7 +55,18 @@ def chips(params: Params, conditions: Conditions, key_names: Mapping[str, str]) 
                 rest = {name: one for name, one in params.items() if name != prefix + group}
                 text = f"{wording.GROUPS[group]}: {sign}{wording.name_of(group, value, key_names)}"
                 found.append(Chip(text, address(rest | ({prefix + group: left} if left else {}))))
+    for pair in conditions.not_both:
+        left = [pair_text(one) for one in conditions.not_both if one != pair]
+        text = not_both_text(pair, key_names)
+        found.append(Chip(text, address({**params, NOT_BOTH: left})))
     return found
+
+
+def not_both_text(pair: Pair, key_names: Mapping[str, str]) -> str:
+    """Return in words that two values are left out where they come together."""
+    (one, _), (other, _) = pair
+    names = " with ".join(wording.name_of(group, value, key_names) for group, value in pair)
+    return f"{wording.GROUPS[one]} and {wording.phrase(other)}: not {names}"
 
 
 def only(asked: UsageFilter, group: str, value: str) -> str:
@@ -80,7 +101,7 @@ class Behind:
         self.page = reverse(
             "decisions" if self.is_of_decisions else "usage_events", args=[project.slug]
         )
-        self.named = [one.name for one in history.series if one.name != OTHER]
+        self.named = [one.names for one in history.series if one.names != (OTHER,)]
 
     def time(self, place: int) -> str:
         """Return the time of a bucket; a sum since the start has all of it behind it."""
@@ -111,14 +132,19 @@ class Behind:
     def narrowed(self, one: Series) -> Conditions | None:
         """Return the conditions on the rows of a series; None where they cannot be told so."""
         asked = self.asked.conditions
-        if one.name != OTHER:
+        group, then = self.asked.group, self.asked.then
+        if one.names != (OTHER,):
             names = zip(self.asked.groups, one.names, strict=True)
             return replace(asked, include={**asked.include, **{k: (v,) for k, v in names}})
-        group = self.asked.group
-        others = (*asked.exclude.get(group, ()), *self.named)
-        if self.asked.then or len(others) > MAX_VALUES:
-            return None
-        return replace(asked, exclude={**asked.exclude, group: others})
+        if then:
+            pairs = (*asked.not_both, *(((group, a), (then, b)) for a, b in self.named))
+            return replace(asked, not_both=pairs) if len(pairs) <= MAX_VALUES else None
+        others = (*asked.exclude.get(group, ()), *(name for (name,) in self.named))
+        return (
+            replace(asked, exclude={**asked.exclude, group: others})
+            if len(others) <= MAX_VALUES
+            else None
+        )
 
     def listed(self, conditions: Conditions) -> str | None:
         """Return the list of what fulfils conditions; None where it knows none like these."""
@@ -133,7 +159,7 @@ class Behind:
 
 def suits_decisions(conditions: Conditions) -> bool:
     """Tell whether the list of decisions can be narrowed by conditions."""
-    return not conditions.exclude and all(
+    return not (conditions.exclude or conditions.not_both) and all(
         group in OF_DECISION_LIST and len(values) == 1 and values[0] != NONE
         for group, values in conditions.include.items()
     )

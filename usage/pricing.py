@@ -1,16 +1,17 @@
 """What a model call cost, from its tokens and the prices in force at the time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 PER = 1_000_000
 # How far a reported cost may be from the computed one, in percent of the latter.
 TOLERATED_PERCENT = 5
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """How many tokens a call used.
 
     `input` excludes the cached ones. `output` includes reasoning, which costs the same.
@@ -43,25 +44,30 @@ class PriceTier:
     cache_write: int | None = None
 
 
-def tier_in_force(tiers: Iterable[PriceTier], total_input: int, day: date) -> PriceTier | None:
-    """Return the entry that applies to a call of `total_input` tokens on `day`, None if none does.
+def in_force(tiers: Iterable[PriceTier], day: date) -> list[PriceTier]:
+    """Return the price list of a day, the tier for the longest inputs first; empty without one.
 
     The newest list of that day counts as a whole: a tier that it no longer has is gone.
     """
     begun = [tier for tier in tiers if tier.valid_from <= day]
     newest = max((tier.valid_from for tier in begun), default=None)
-    fitting = [
-        tier
-        for tier in begun
-        if tier.valid_from == newest
-        and (tier.above_input_tokens == 0 or total_input > tier.above_input_tokens)
-    ]
-    return max(fitting, key=lambda tier: tier.above_input_tokens, default=None)
+    listed = [tier for tier in begun if tier.valid_from == newest]
+    return sorted(listed, key=lambda tier: tier.above_input_tokens, reverse=True)
 
 
-def cost_micro_usd(tokens: Tokens, tiers: Iterable[PriceTier], day: date) -> int | None:
-    """Return the cost of a call in micro-USD, half to even; None when no price was in force."""
-    tier = tier_in_force(tiers, tokens.total_input, day)
+def tier_for(prices: Sequence[PriceTier], total_input: int) -> PriceTier | None:
+    """Return the entry of a price list `in_force` for a call of `total_input` tokens, if any."""
+    for tier in prices:
+        if total_input > tier.above_input_tokens or tier.above_input_tokens == 0:
+            return tier
+    return None
+
+
+def cost_micro_usd(tokens: Tokens, prices: Sequence[PriceTier]) -> int | None:
+    """Return the cost of a call in micro-USD, half to even, by the price list `in_force` on its
+    day; None where that has none for it.
+    """
+    tier = tier_for(prices, tokens.total_input)
     if tier is None:
         return None
     cache_read = tier.input if tier.cache_read is None else tier.cache_read

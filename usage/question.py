@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from usage.ranges import CUSTOM, Window, floor, is_midnight
 
@@ -44,14 +45,21 @@ GROUPS: Final = (
 )
 # In front of a group's name: all but these.
 NOT: Final = "not_"
+# All but those that have both of two values.
+NOT_BOTH: Final = "not_both"
 # The name of those that have no value to group by, in answers and in conditions.
 NONE: Final = "(none)"
 DEFAULTS: Final = {"range": "7d", "group": "model", "metric": "cost", "bucket": "auto"}
 
 
+# Two groups with a value each.
+Pair = tuple[tuple[str, str], tuple[str, str]]
+
+
 @dataclass(frozen=True)
 class Conditions:
-    """Which calls and decisions count: by group, any of the values included, none excluded.
+    """Which calls and decisions count: by group, any of the values included, none excluded, and of
+    no pair in `not_both` both values together.
 
     A route may be given whole or by its task type alone, a member by e-mail, a key by its id, and
     `NONE` stands for no value. Decisions have no status, so under a condition on it none count.
@@ -59,16 +67,32 @@ class Conditions:
 
     include: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclude: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_both: tuple[Pair, ...] = ()
+
+    @property
+    def groups(self) -> set[str]:
+        """The groups that there are conditions on."""
+        return {
+            *self.include,
+            *self.exclude,
+            *(group for pair in self.not_both for group, _ in pair),
+        }
 
     def name(self, group: str) -> bool:
         """Tell whether there is a condition on a group."""
-        return group in self.include or group in self.exclude
+        return group in self.groups
 
     def as_params(self) -> dict[str, list[str]]:
         """Return the conditions as URL parameters."""
         wanted = {group: list(values) for group, values in self.include.items()}
         unwanted = {NOT + group: list(values) for group, values in self.exclude.items()}
-        return wanted | unwanted
+        apart = {NOT_BOTH: [*map(pair_text, self.not_both)]} if self.not_both else {}
+        return wanted | unwanted | apart
+
+
+def pair_text(pair: Pair) -> str:
+    """Return a pair as one value of a URL parameter: ``model=lab/small&status=error``."""
+    return urlencode(pair, quote_via=quote, safe="/")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from lib.ranges import LENGTHS
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
 CUSTOM: Final = "custom"
 BUCKETS: Final = ("hour", "day", "week", "month")
 # The first one is what `auto` means. Others would give one bar or thousands.
@@ -71,6 +72,24 @@ class Window:
         return self.bucket != "hour" and all(
             is_midnight(start, self.zone) for start in self.bucket_starts[1:]
         )
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Consecutive hours of a clock that all begin `past` the hour of UTC, from `first` to `end`.
+
+    An hour in which the clock is put forward by half an hour is the first one, and is as much
+    shorter; one in which it is put back is the last one, and counts as a whole one and a half one.
+    """
+
+    first: datetime
+    end: datetime
+    past: timedelta
+
+    @property
+    def last(self) -> datetime:
+        """Where the last one begins."""
+        return max(self.first, self.end - ((self.end - EPOCH - self.past) % HOUR or HOUR))
 
 
 @dataclass(frozen=True)
@@ -140,6 +159,29 @@ def ceiling(moment: datetime, bucket: str, zone: ZoneInfo) -> datetime:
     """Return the moment if a bucket begins there, else where the next one begins."""
     start = floor(moment, bucket, zone)
     return moment if start == moment else following(start, bucket, zone)
+
+
+def hours_of(start: datetime, end: datetime, zone: ZoneInfo) -> tuple[Hours, ...]:
+    """Return the hours of a zone's clock that a stretch touches: where the clock is not put forward
+    or back by half an hour, in one piece.
+    """
+    found = []
+    first = floor(start, "hour", zone)
+    while first < end:
+        past, last = past_the_hour(first, zone), first
+        # No clock is changed twice in a day.
+        while last + DAY < end and past_the_hour(last + DAY, zone) == past:
+            last += DAY
+        while (after := following(last, "hour", zone)) < end and past_the_hour(after, zone) == past:
+            last = after
+        found.append(Hours(first, after, past))
+        first = after
+    return tuple(found)
+
+
+def is_whole_hour(start: datetime, zone: ZoneInfo) -> bool:
+    """Tell whether an hour of a zone's clock begins then and ends an hour later."""
+    return floor(start, "hour", zone) == start == following(start, "hour", zone) - HOUR
 
 
 def cut(start: datetime, end: datetime, bucket: str, zone: ZoneInfo) -> tuple[datetime, ...]:

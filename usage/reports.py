@@ -16,12 +16,13 @@ MAX_COST_USD = 10**6
 MAX_AGE = timedelta(days=30)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
-# No control characters: PostgreSQL stores no NUL, and none belongs into an id.
-CLEAN = r"\A[^\x00-\x1f\x7f]*\Z"
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=CLEAN)]
-ModelId = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=CLEAN)]
-DecisionId = Annotated[str, msgspec.Meta(max_length=40, pattern=CLEAN)]
-SessionId = Annotated[str, msgspec.Meta(max_length=200, pattern=CLEAN)]
+# PostgreSQL stores no NUL, and no other control character belongs into an id either.
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+TEXTS = ("event_id", "model", "decision_id", "session_id")
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+ModelId = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+DecisionId = Annotated[str, msgspec.Meta(max_length=40)]
+SessionId = Annotated[str, msgspec.Meta(max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -77,6 +78,15 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return to_micro_usd(dollars)
 
 
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /usage` where nothing is wrong with its shape."""
+
+    events: Annotated[list[Report], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+
+
+read_batch = msgspec.json.Decoder(Batch).decode
+
+
 @dataclass(frozen=True)
 class Fault:
     """Why an event was not taken, and which parameter to mend.
@@ -111,6 +121,16 @@ def read_report(raw: Any, index: int, now: datetime) -> Report | Fault:
     except msgspec.ValidationError as error:
         named = re.search(r"`\$\.(\w+)`|missing required field `(\w+)`", str(error))
         return field_fault(index, (named[1] or named[2]) if named else "event_id")
+    return checked(report, index, now)
+
+
+def checked(report: Report, index: int, now: datetime) -> Report | Fault:
+    """Check of a report what its types do not tell."""
+    texts = f"{report.event_id}{report.model}{report.decision_id}{report.session_id}"
+    if not texts.isprintable():
+        for name in TEXTS:
+            if CONTROL.search(getattr(report, name) or ""):
+                return field_fault(index, name)
     try:
         _ = report.reported_cost_micro_usd
     except ValueError:
@@ -124,5 +144,6 @@ def read_report(raw: Any, index: int, now: datetime) -> Report | Fault:
             )
         if report.occurred_at < now - MAX_AGE:
             return field_fault(index, "occurred_at", f"within the last {MAX_AGE.days} days")
-        return msgspec.structs.replace(report, occurred_at=report.occurred_at.astimezone(UTC))
+        if report.occurred_at.tzinfo is not UTC:
+            return msgspec.structs.replace(report, occurred_at=report.occurred_at.astimezone(UTC))
     return report

@@ -6,21 +6,27 @@ does what a lost one left.
 
 from typing import Any
 
+import structlog
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
 
 from teams.models import Project, Team
 from usage.actions import retention, rolling, watching
 from usage.actions.alerts import do_check_alerts, do_deliver_notices
 from usage.actions.budgets import do_reconcile_budgets
+from usage.actions.holding import do_take_in_held
 from usage.actions.recording import do_record_events
+
+log = structlog.get_logger()
 
 
 @shared_task(name="usage.tasks.record_events", acks_late=False)
 def record_events() -> None:
-    """Bring usage events from the stream into the database, unless another worker is at it."""
+    """Bring usage events from the store into the database, unless another worker is at it."""
+    do_take_in_held(wait_seconds=0.0)
     do_record_events(wait_seconds=0.0)
 
 
@@ -64,8 +70,18 @@ def keep_record_in_bounds() -> None:
 
 
 def when_time_zone_changed(team: Team) -> None:
-    """Add up a team's days anew once its new time zone is committed."""
-    transaction.on_commit(lambda: roll_up_team_anew.delay(team.pk))
+    """Add up a team's days anew once its new time zone is committed; here where no worker can be
+    told to.
+    """
+
+    def begin() -> None:
+        try:
+            roll_up_team_anew.delay(team.pk)
+        except BrokerError as away:
+            log.warning("store_unavailable", error=str(away))
+            rolling.do_roll_up_anew(team.pk)
+
+    transaction.on_commit(begin)
 
 
 def when_project_deleted(instance: Project, **_: Any) -> None:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Final
 
 from routing.engine.staying import CACHE_LIFETIME_MS
-from usage.pricing import PER, PriceTier, Tokens, tier_in_force
+from usage.pricing import PER, PriceTier, Tokens, in_force, tier_for
 
 CACHE_LIFETIME: Final = timedelta(milliseconds=CACHE_LIFETIME_MS)
 Prices = Mapping[str, Sequence[PriceTier]]
@@ -231,7 +231,7 @@ def lost_by(before: Call, call: Call, tokens: int, prices: Prices) -> int | None
 
 def tier_of(model: str, call: Call, prices: Prices) -> PriceTier | None:
     """Return what a model charged for a call of this size on this day."""
-    return tier_in_force(prices.get(model, ()), call.tokens.total_input, call.at.date())
+    return tier_for(in_force(prices.get(model, ()), call.at.date()), call.tokens.total_input)
 
 
 def cache_read_price(tier: PriceTier) -> int:

@@ -35,7 +35,7 @@ urlpatterns = [
     path("projects/<slug:project>/budgets/", budgets.budgets, name="budgets"),
     path("projects/<slug:project>/budgets/new/", budgets.new_budget, name="new_budget"),
     path(
-        "projects/<slug:project>/budgets/restore/",
+        "projects/<slug:project>/budgets/<slug:budget_id>/restore/",
         budgets.restore_budget,
         name="restore_budget",
     ),

@@ -1,9 +1,15 @@
 """Helpers for tests that start real processes."""
 
+import os
 import subprocess
+import sys
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
+from django.conf import settings
+from django.db import connection
 
 
 def outlives(process: psutil.Process, seconds: float = 5) -> bool:
@@ -25,3 +31,23 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
         child.kill()
     process.kill()
     process.wait()
+
+
+def celery_worker(log: Path, redis_url: str, **env: str) -> subprocess.Popen[bytes]:
+    """Start a worker and its beat on the test's database, beside its log."""
+    name = connection.settings_dict["NAME"]
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "kilo_site", "worker", "-B"),
+        *("--concurrency=2", "--loglevel=warning", f"--schedule={log.with_suffix('.beat')}"),
+        "--without-mingle",  # looking for other workers takes a second
+    ]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            cwd=settings.BASE_DIR,
+            env=os.environ | {"DATABASE_URL": url, "REDIS_URL": redis_url} | env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )

@@ -1,21 +1,16 @@
 """A reading outlives its worker: a real one is killed in the middle, a second one finishes."""
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings as site_settings
-from django.db import connection
 from django.db.models import Count
 from pytest_django import Settings
 
 from kilo_site.tests.fixtures import SETUP
-from kilo_site.tests.processes import kill_with_children
+from kilo_site.tests.processes import celery_worker, kill_with_children
 from leaderboard.actions.feeds import do_save_feed
 from leaderboard.models import CurrentTable, Feed, Ingestion, IngestionState, Run, TaskResult
 from leaderboard.tests.feeds import METADATA, make_feed
@@ -31,35 +26,12 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def start_worker(transactional_db: None, settings: Settings, tmp_path: Path) -> Iterator[Start]:
     """Start workers with their beat on the test's database; those left at the end are ended."""
-    name = connection.settings_dict["NAME"]
-    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
-    env = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "REDIS_URL": settings.REDIS_URL,
-        "FEED_DIRS": str(tmp_path),
-        "FEED_CHECK_SECONDS": "1",
-        "INGESTION_STALE_SECONDS": "3",
-    }
+    env = {"FEED_DIRS": str(tmp_path), "FEED_CHECK_SECONDS": "1", "INGESTION_STALE_SECONDS": "3"}
     workers: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        number = len(workers) + 1
-        command = [
-            *(sys.executable, "-m", "celery", "-A", "kilo_site", "worker", "-B"),
-            *("--concurrency=2", "--loglevel=warning", f"--schedule={tmp_path}/beat-{number}"),
-        ]
-        with (tmp_path / f"worker-{number}.log").open("wb") as log:
-            workers.append(
-                subprocess.Popen(
-                    command,
-                    cwd=site_settings.BASE_DIR,
-                    env=env,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
+        log = tmp_path / f"worker-{len(workers) + 1}.log"
+        workers.append(celery_worker(log, settings.REDIS_URL, **env))
         return workers[-1]
 
     yield start

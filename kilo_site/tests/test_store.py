@@ -9,8 +9,9 @@ from lib import store as stores
 from lib.store import (
     DECISIONS,
     PREFIX,
+    RECORDING,
+    REPORTS,
     USAGE,
-    Entry,
     LocalStore,
     RedisStore,
     Store,
@@ -100,15 +101,27 @@ def test_an_event_that_waits_is_not_taken_again_and_counts_once(settings: Settin
     store = get_store(settings.REDIS_URL)
     assert isinstance(store, RedisStore)
     store.client.set(PREFIX + "there", 100)
-    first = Entry(b"a" * 16, b"one", 5, ("there", "missing"))
-    second = Entry(b"b" * 16, b"two", 7, ("there",))
-    assert store.append([first]) == [True]
-    assert store.append([first, second, second]) == [False, True, False]
+    one, two = b"a" * 16, b"b" * 16
+    assert store.append([one], b"1", {"there": 5, "missing": 5}) == set()
+    assert store.append([two, one], b"2 and 1", {"there": 7}) == {one}
+    # Nothing of it was taken or counted, so that the rest can be sent again.
+    assert store.append([two, b"c" * 16], b"2 and 3", {"there": 7}) == set()
     assert store.fetch("there", "missing").values == (b"112", None)
     entries = store.waiting(USAGE, 10)
-    assert [entry.event for entry in entries] == [b"one", b"two"]
+    assert [(entry.event, entry.size) for entry in entries] == [(b"1", 1), (b"2 and 3", 2)]
     store.forget(USAGE, entries)
-    assert store.append([first]) == [True]
+    assert store.append([one], b"1", {}) == set()
+
+
+@pytest.mark.production
+def test_a_thousand_events_are_taken_at_once(settings: Settings) -> None:
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
+    ids = [number.to_bytes(16) for number in range(1000)]
+    assert store.append(ids, b"events", {}) == set()
+    assert store.append(ids, b"events", {}) == set(ids)
+    [entry] = store.waiting(USAGE, 10)
+    assert entry.size == 1000
 
 
 @pytest.mark.production
@@ -123,10 +136,10 @@ def test_a_stream_without_room_takes_nothing_and_trims_nothing(settings: Setting
         False,
     ]
     assert store.backlog(DECISIONS).waiting == 2
-    entry = [Entry(b"a" * 16, b"one")]
-    assert store.append(entry) is not None
+    assert store.append([b"a" * 16], b"one", {}) == set()
     store.client.xadd(USAGE, {"event": b"two"})
-    assert store.append([Entry(b"c" * 16, b"three")]) is None
+    assert store.append([b"c" * 16], b"three", {}) is None
+    assert [store.hold(REPORTS, event) for event in (b"1", b"2", b"3")] == [True, True, False]
     get_store.cache_clear()
 
 
@@ -148,9 +161,26 @@ def test_only_one_recorder_works_at_a_time(settings: Settings) -> None:
     store = get_store(settings.REDIS_URL)
     assert isinstance(store, RedisStore)
     with store.recording(USAGE, 0) as mine, store.recording(USAGE, 0) as other:
-        assert (mine, other) == (True, False)
+        assert mine
+        assert mine.renew()
+        assert other is None
     with store.recording(USAGE, 0) as free:
         assert free
+
+
+@pytest.mark.production
+def test_a_recorder_whose_time_is_over_does_not_go_on_or_end_the_turn_of_another(
+    settings: Settings,
+) -> None:
+    store = get_store(settings.REDIS_URL)
+    assert isinstance(store, RedisStore)
+    with store.recording(USAGE, 0) as slow:
+        store.client.delete(USAGE + RECORDING)
+        with store.recording(USAGE, 0) as other:
+            assert slow
+            assert not slow.renew()
+            assert other
+            assert other.renew()
 
 
 def test_a_store_that_is_away_says_so() -> None:

@@ -24,7 +24,7 @@ from genai_prices.types import (
 from leaderboard.benchmarks import BENCHMARKS
 from leaderboard.models import Benchmark, CatalogModel, Price
 from lib.money import to_micro_usd
-from teams.actions import Actor, audit
+from teams.actions import Actor, announce_change, audit
 
 GATEWAY: Final = "openrouter"
 PACKAGE: Final = "genai-prices"
@@ -94,6 +94,7 @@ def do_load_catalogue(*, actor: Actor) -> CatalogueReport:
     )
     if any(count for name, count in asdict(report).items() if name != "listed"):
         audit(actor, "catalogue.loaded", PACKAGE, **asdict(report))
+        announce_change()
     return report
 
 

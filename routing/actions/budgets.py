@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils import timezone
 
 from leaderboard.fetching import FetchFailed, checked_url
 from routing.models import AtLimit, Budget, BudgetPeriod
@@ -19,6 +21,8 @@ MAX_EMAILS: Final = 10
 MAX_THRESHOLDS: Final = 10
 MAX_PERCENT: Final = 1000
 MAX_LIMIT_MICRO_USD: Final = 10**15
+# For so long a deleted budget can be brought back.
+RESTORABLE: Final = timedelta(days=30)
 DEFAULT_THRESHOLDS: Final = (50, 80, 100)
 AT_LIMIT_MEANS: Final = {
     AtLimit.WARN: "Requests go on as before; only alerts are sent.",
@@ -75,6 +79,15 @@ def new_webhook_secret() -> str:
     return f"whsec_{secrets.token_urlsafe(32)}"
 
 
+def check_room(team: Team) -> None:
+    """Raise ValidationError for a team that has as many budgets as it may."""
+    Team.objects.select_for_update().get(pk=team.pk)
+    if team.budgets.count() >= MAX_BUDGETS:
+        raise ValidationError(
+            {"limit_micro_usd": f"A team has at most {MAX_BUDGETS} budgets. Delete one first."}
+        )
+
+
 @transaction.atomic
 def do_create_budget(
     team: Team,
@@ -93,11 +106,7 @@ def do_create_budget(
 
     Raises ValidationError with messages by setting.
     """
-    Team.objects.select_for_update().get(pk=team.pk)
-    if team.budgets.count() >= MAX_BUDGETS:
-        raise ValidationError(
-            {"limit_micro_usd": f"A team has at most {MAX_BUDGETS} budgets. Delete one first."}
-        )
+    check_room(team)
     if key_id and not ApiKey.objects.filter(project=project, public_id=key_id).exists():
         raise ValidationError({"key_id": "The project has no such key."})
     budget = checked(
@@ -137,16 +146,24 @@ def do_change_budget(budget: Budget, *, actor: Actor, **fields: Any) -> Budget:
 
 @transaction.atomic
 def do_delete_budget(budget: Budget, *, actor: Actor) -> None:
-    """Delete a budget with the record of its alerts."""
+    """Delete a budget; for `RESTORABLE` it can be brought back, with the record of its alerts."""
+    budget.deleted_at = timezone.now()
+    budget.save(update_fields=["deleted_at"])
     audit_budget(budget, "budget.deleted", actor)
-    budget.delete()
 
 
 @transaction.atomic
 def do_restore_budget(budget: Budget, *, actor: Actor) -> None:
-    """Save a deleted budget again as it was."""
-    budget.save(force_insert=True)
+    """Bring a deleted budget back as it was. Raises ValidationError if the team has too many."""
+    check_room(budget.team)
+    budget.deleted_at = None
+    budget.save(update_fields=["deleted_at"])
     audit_budget(budget, "budget.restored", actor)
+
+
+def do_forget_budgets(now: datetime) -> None:
+    """Remove the budgets that were deleted too long ago to be brought back."""
+    Budget.with_deleted.filter(deleted_at__lt=now - RESTORABLE).delete()
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """Decisions find their way into the database."""
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -18,6 +19,8 @@ from routing.queries.decisions import find_decision
 from teams.models import Project
 
 log = structlog.get_logger()
+# So long a request waits at most for decisions that are on their way.
+PATIENCE_SECONDS = 2.0
 
 
 class DecisionEvent(msgspec.Struct):
@@ -89,10 +92,11 @@ def do_announce() -> None:
         log.warning("store_unavailable", error=str(away))
 
 
-def do_record_decisions(wait_seconds: float = 2.0) -> bool:
+def do_record_decisions(wait_seconds: float = 2.0, seconds: float = math.inf) -> bool:
     """Move what waits in the stream into the database, and return whether that was done.
 
-    It is not when another recorder is still at it after the wait. Embedded there is no stream.
+    It is not when another recorder is still at it after the wait, nor after about so many seconds.
+    Embedded there is no stream.
     """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):
@@ -105,7 +109,7 @@ def do_record_decisions(wait_seconds: float = 2.0) -> bool:
             lambda event, error: store.set_aside(DECISIONS, encode(event), str(error)),
         )
 
-    return record_stream(store, DECISIONS, record, wait_seconds=wait_seconds)
+    return record_stream(store, DECISIONS, record, wait_seconds=wait_seconds, seconds=seconds)
 
 
 def do_find_decision(project_id: int, public_id: str) -> Decision | None:
@@ -113,7 +117,7 @@ def do_find_decision(project_id: int, public_id: str) -> Decision | None:
     found = find_decision(project_id, public_id)
     if found is None and public_id.startswith("dec_"):
         try:
-            do_record_decisions(wait_seconds=0.5)
+            do_record_decisions(wait_seconds=0.5, seconds=PATIENCE_SECONDS)
         except StoreUnavailable as away:
             log.warning("store_unavailable", error=str(away))
         found = find_decision(project_id, public_id)

@@ -10,9 +10,10 @@ from django.db import transaction
 
 from lib.store import StoreUnavailable, get_store
 from routing import failing, session_failures
+from routing.decided import Decided
 from routing.engine.escalation import Failure
 from routing.failing import Signal
-from routing.models import Decision, Outcome, TaskOutcome
+from routing.models import Outcome, TaskOutcome
 from routing.queries.outcomes import outcomes_of
 from teams.queries import KeyHolder
 
@@ -25,7 +26,7 @@ UNKNOWN_ACCURACY = 0.5
 class Reported:
     """An outcome of a decision's work with a model, and when it came about."""
 
-    decision: Decision
+    decision: Decided
     model: str
     outcome: str
     at: datetime
@@ -124,6 +125,14 @@ def do_watch(signals: Sequence[Signal], *, team_id: int) -> None:
         )
     except StoreUnavailable as away:
         log.warning("store_unavailable", error=str(away))
+
+
+def is_watched(team_id: int) -> bool:
+    """Tell whether anything is held against a model of the team at the moment."""
+    try:
+        return get_store(settings.REDIS_URL).fetch(failing.key(team_id)).values[0] is not None
+    except StoreUnavailable:
+        return False
 
 
 def signal_of(one: Reported) -> Signal:

@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('spent_at', models.DateTimeField(null=True)),
                 ('author', models.CharField(max_length=254)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('deleted_at', models.DateTimeField(editable=False, null=True)),
             ],
             options={
                 'ordering': ['created_at', 'id'],

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, QuerySet, TextField, Value
+from django.db.models import QuerySet, TextField, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import NullIf
 
+from lib.bulk import Among
 from lib.ids import made_at
+from routing.decided import Decided
 from routing.models import Decision
 
 
@@ -39,35 +41,44 @@ class DecisionFilter:
 EVERYTHING = DecisionFilter()
 # A decision and its id are made within so long of each other, whatever clocks do.
 NEAR = timedelta(hours=1)
-LADDER = {"ladder": F("evidence__ladder")}
+# All but the ladder.
+DECIDED = Decided.__struct_fields__[:-1]
 
 
-def find_decisions(project_id: int, ids: Iterable[str]) -> dict[str, Decision]:
+def find_decisions(project_id: int, ids: Iterable[str]) -> dict[str, Decided]:
     """Return the project's decisions with these public ids; ids of others are simply absent."""
-    times = {name: at for name in ids if (at := made_at(name))}
-    if not times:
-        return {}
-    rows = with_ladder(project_id).filter(
-        public_id__in=times,
-        # An id tells its month, and so where to look for it.
-        created_at__gte=min(times.values()) - NEAR,
-        created_at__lte=max(times.values()) + NEAR,
-    )
-    return {decision.public_id: decision for decision in rows.defer("evidence")}
+    rows = with_ids(project_id, ids).values_list(*DECIDED)
+    return {decided.public_id: decided for decided in (Decided(*row) for row in rows)}
+
+
+def find_ladders(project_id: int, ids: Iterable[str]) -> dict[str, dict[str, Any] | None]:
+    """Return the ladders of decisions by their public ids; None of one without."""
+    return dict(with_ids(project_id, ids).values_list("public_id", "evidence__ladder"))
 
 
 def find_decision(project_id: int, public_id: str) -> Decision | None:
     """Return one of the project's decisions with all its evidence; None for anything else."""
-    at = made_at(public_id)
-    if at is None:
-        return None
-    near = {"created_at__gte": at - NEAR, "created_at__lte": at + NEAR}
-    return with_ladder(project_id).filter(public_id=public_id, **near).first()
+    return with_ids(project_id, [public_id]).first()
 
 
-def with_ladder(project_id: int) -> QuerySet[Decision]:
-    """Return a project's decisions, each with its ladder."""
-    return Decision.objects.filter(project_id=project_id).annotate(**LADDER)
+def with_ids(project_id: int, ids: Iterable[str]) -> QuerySet[Decision]:
+    """Return those of a project's decisions that have one of some public ids."""
+    times = {public_id: at for public_id in ids if (at := made_at(public_id))}
+    if not times:
+        return Decision.objects.none()
+    return Decision.objects.filter(
+        Among("public_id", list(times)),
+        project_id=project_id,
+        # An id tells its month, and so where to look for it.
+        created_at__gte=min(times.values()) - NEAR,
+        created_at__lte=max(times.values()) + NEAR,
+    )
+
+
+def decided_of(decision: Decision) -> Decided:
+    """Return what an outcome needs to know of a decision."""
+    fields = {name: getattr(decision, name) for name in DECIDED}
+    return Decided(**fields, ladder=decision.evidence.get("ladder"))
 
 
 def decisions_of(project_id: int, asked: DecisionFilter = EVERYTHING) -> QuerySet[Decision]:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -55,6 +55,7 @@ class Memory:
     rules: dict[int, Rules] = field(default_factory=dict)
     tables: dict[int, Table | None] = field(default_factory=dict)
     live_tables: dict[int, Table | None] = field(default_factory=dict)
+    others: dict[Hashable, Any] = field(default_factory=dict)
     away_until: float = 0.0
 
     def is_current(self, generation: str) -> bool:
@@ -87,8 +88,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     is raised only for what neither has seen.
     """
     memory = _memory
-    digest = keys.digest(token, settings.API_KEY_SECRET)
-    holder = recall(memory, digest, token)
+    holder = recall(memory, token)
     if holder is None:
         return None
     now = timezone.now()
@@ -101,8 +101,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
         fetched = get_store(settings.REDIS_URL).fetch(*wanted)
         generation, values = fetched.generation, fetched.values
     except StoreUnavailable:
-        generation = f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}"
-        values = (None,) * len(wanted)
+        generation, values = without_store(), (None,) * len(wanted)
     counted = {
         name: None if value is None else int(value)
         for name, value in zip(counters, values, strict=False)
@@ -111,7 +110,7 @@ def situation(token: str, session_id: str | None) -> Situation | None:
     state, failed = kept or (None, None)
     if not memory.is_current(generation):
         memory = renew(generation)
-        holder = recall(memory, digest, token)
+        holder = recall(memory, token)
         if holder is None:
             return None
     rules = rules_of(memory, holder.project_id)
@@ -123,6 +122,34 @@ def situation(token: str, session_id: str | None) -> Situation | None:
         reports_of(scores, failed),
         ruling(limits_of(memory, holder), counted, now),
     )
+
+
+def without_store() -> str:
+    """Return a generation that lasts for a moment, since nobody can tell when the true one ends."""
+    return f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}"
+
+
+def holder_of(token: str) -> KeyHolder | None:
+    """Return the holder of a key, None when it is not valid: one trip to the store.
+
+    As in `situation`, the database need not be there.
+    """
+    try:
+        generation = get_store(settings.REDIS_URL).fetch().generation
+    except StoreUnavailable:
+        generation = without_store()
+    return recall(_memory if _memory.is_current(generation) else renew(generation), token)
+
+
+def limits_known(holder: KeyHolder) -> tuple[Limit, ...]:
+    """Return the budgets that a key's requests count towards, from memory."""
+    return limits_of(_memory, holder)
+
+
+def remembered(name: Hashable, load: Callable[[], Value]) -> Value:
+    """Return what `load` returns; from memory where it was asked before."""
+    found: Value = loaded(_memory, _memory.others, "others", name, load)
+    return found
 
 
 def reports_of(scores: bytes | None, failed: bytes | None) -> Reports:
@@ -146,8 +173,9 @@ def renew(generation: str) -> Memory:
         return _memory
 
 
-def recall(memory: Memory, digest: str, token: str) -> KeyHolder | None:
+def recall(memory: Memory, token: str) -> KeyHolder | None:
     """Return the holder of a key, None when it is not valid; that is asked for every time."""
+    digest = keys.digest(token, settings.API_KEY_SECRET)
     holder = loaded(memory, memory.holders, "holders", digest, lambda: verify_key(token))
     if holder is None:
         memory.holders.pop(digest, None)
@@ -176,25 +204,39 @@ def loaded(
 ) -> Value:
     """Return what a part of memory holds of a key, asking the database where it does not.
 
-    While the database is away that is what the generation before held. It is asked again only after
-    a while, since a host that does not answer takes seconds each time.
+    While the database is away that is what the generation before held.
     """
-    if key in held:
-        return held[key]
-    try:
-        if time.monotonic() < memory.away_until:
-            raise OperationalError("The database was away a moment ago.")
+    if key not in held:
         try:
-            held[key] = load()
+            held[key] = asked(memory, load)
         except AWAY:
-            memory.away_until = time.monotonic() + AWAY_SECONDS
-            raise
-    except AWAY:
-        before: dict[Key, Value] = getattr(memory.previous, part, {})
-        if key not in before:
-            raise
-        return before[key]
+            before: dict[Key, Value] = getattr(memory.previous, part, {})
+            if key not in before:
+                raise
+            return before[key]
     return held[key]
+
+
+def asked(memory: Memory, ask: Callable[[], Value]) -> Value:
+    """Return what a function returns that needs the database, or raise one of `AWAY`.
+
+    A database that is away is asked again only after a while, since a host that does not answer
+    takes seconds each time.
+    """
+    if time.monotonic() < memory.away_until:
+        raise OperationalError("The database was away a moment ago.")
+    try:
+        return ask()
+    except AWAY:
+        memory.away_until = time.monotonic() + AWAY_SECONDS
+        raise
+
+
+def ask_database(ask: Callable[[], Value]) -> Value:
+    """Return what a function returns that needs the database, or raise one of `AWAY`: at once where
+    a request before has just found it away.
+    """
+    return asked(_memory, ask)
 
 
 def rules_in_force(found: InForce) -> Rules:

@@ -13,9 +13,9 @@ from routing.budgets import (
     DAILY,
     MONTHLY,
     Limit,
+    added,
     begins_at,
     counter,
-    counters,
     next_start,
     period_start,
     read_counter,
@@ -129,10 +129,7 @@ def test_every_call_is_counted_once_for_every_budget_in_the_period_in_which_it_h
         limit(budget_id=f"bud_{number}", period=period, zone=zone)
         for number, (period, zone) in enumerate(budgets)
     ]
-    sums: dict[str, int] = {}
-    for at, cost in calls:
-        for name in counters(limits, at):
-            sums[name] = sums.get(name, 0) + cost
+    sums = added(limits, calls)
     assert sum(sums.values()) == len(limits) * sum(cost for _, cost in calls)
     by_id = {one.budget_id: one for one in limits}
     for name, amount in sums.items():

@@ -1,5 +1,6 @@
 """The policy pages: who may read them, who may save, and what becomes of a save."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -436,3 +437,18 @@ def test_a_version_that_todays_rules_forbid_is_not_restored(owner: Client, apoll
     assert answer.status_code == 422
     assert "version 1 cannot be used any more" in answer.content.decode()
     assert Policy.objects.filter(project=apollo).count() == 2
+
+
+def test_times_are_those_of_the_team(owner: Client, apollo: Project) -> None:
+    apollo.team.time_zone = "Asia/Kolkata"
+    apollo.team.save()
+    owner.post(URL, draft(apollo, mode="best_accuracy"))
+    owner.post(URL, draft(apollo, mode="auto_efficient"))
+    Policy.objects.update(created_at=dt.datetime(2026, 3, 2, 20, tzinfo=dt.UTC))
+    page = " ".join(owner.get(URL).content.decode().split())
+    assert "3 Mar 2026, 01:30</time> (Asia/Kolkata)." in page  # in force since
+    assert "Saved (Asia/Kolkata)" in page
+    assert page.count("3 Mar 2026, 01:30</time>") == 3
+    restore = " ".join(owner.get(f"{URL}1/restore/").content.decode().split())
+    assert "3 Mar 2026, 01:30</time> (Asia/Kolkata)." in restore
+    assert "UTC" not in page + restore

@@ -1,13 +1,17 @@
 """The pages about routing tables: publishing, going back, and what changed."""
 
+import datetime as dt
+
 import pytest
 from django.test import Client
 
+from kilo_site.tests.fixtures import SETUP
 from leaderboard.models import RoutingTable
 from leaderboard.queries import current_version
 from leaderboard.tests.runs import make_run, tasks
 from leaderboard.tests.tables import publish_table, table_bytes
-from teams.models import AuditEvent, User
+from teams.actions import do_add_member, do_create_project, do_create_team
+from teams.models import AuditEvent, Project, Role, User
 
 pytestmark = pytest.mark.django_db
 
@@ -126,3 +130,27 @@ def test_names_that_a_feed_made_up_are_shown_as_text(client: Client, before: Rou
     text = text_of(client, f"/tables/{before.version}...{hostile.version}/")
     assert "<script>alert" not in text
     assert "x/&lt;script&gt;" in text
+
+
+def test_times_are_those_of_the_persons_teams(
+    operator: Client, before: RoutingTable, after: RoutingTable, apollo: Project
+) -> None:
+    RoutingTable.objects.update(published_at=dt.datetime(2026, 3, 2, 20, tzinfo=dt.UTC))
+    pages = (
+        "/settings/tables/",
+        f"/settings/tables/{before.version}/make-current/",
+        f"/tables/{before.version}...{after.version}/",
+    )
+    team, person = apollo.team, User.objects.get(email="operator@example.org")
+    team.time_zone = "Asia/Kolkata"
+    team.save()
+    assert all("2 Mar 2026, 20:00</time>" in text_of(operator, page) for page in pages)
+    do_add_member(team, person, Role.VIEWER, actor=SETUP)
+    for page in pages:
+        text = text_of(operator, page)
+        assert "3 Mar 2026, 01:30</time>" in text
+        assert "Asia/Kolkata" in text
+    assert "2 Mar 2026, 20:00</time>" in text_of(Client(), pages[-1])
+    # The clock of one team would be wrong for the other.
+    do_create_project(do_create_team("Third", person, actor=SETUP), "Third", actor=SETUP)
+    assert all("2 Mar 2026, 20:00</time>" in text_of(operator, page) for page in pages)

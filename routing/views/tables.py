@@ -15,8 +15,9 @@ from routing.comparison import CellChange, Chosen, Comparison
 from routing.engine.inputs import MODES
 from routing.models import Mode
 from routing.queries.tables import comparison
-from teams.access import operator_page
+from teams.access import operator_of, operator_page
 from teams.models import User
+from teams.queries import projects_of
 
 WORDS = {
     "context_tokens": "context",
@@ -35,15 +36,14 @@ def tables(request: HttpRequest) -> HttpResponse:
     """List the public tables, newest first; POST publishes from what is there now."""
     if request.method == "POST":
         return publish(request)
-    return render(request, "routing/tables.html", listing())
+    return render(request, "routing/tables.html", listing(request))
 
 
 def publish(request: HttpRequest) -> HttpResponse:
     """Publish, and say what came of it."""
-    assert isinstance(request.user, User)
-    public, *of_teams = do_publish_all(actor=request.user)
+    public, *of_teams = do_publish_all(actor=operator_of(request))
     if public.table is None:
-        context = {**listing(), "refusal": public.refusal}
+        context = {**listing(request), "refusal": public.refusal}
         return render(request, "routing/tables.html", context, status=409)
     state = "is published" if public.is_new else "says the same as before, and stays current"
     own = sum(one.table is not None for one in of_teams)
@@ -52,9 +52,24 @@ def publish(request: HttpRequest) -> HttpResponse:
     return redirect("tables")
 
 
-def listing() -> dict[str, Any]:
+def listing(request: HttpRequest) -> dict[str, Any]:
     """Return what the page shows."""
-    return {"tables": public_tables()[:NEWEST], "current": current_version(), "limit": NEWEST}
+    return {
+        "tables": public_tables()[:NEWEST],
+        "current": current_version(),
+        "limit": NEWEST,
+        "zone": zone_of(request),
+    }
+
+
+def zone_of(request: HttpRequest) -> str:
+    """Return the time zone that a person's teams have, since these pages belong to no team.
+
+    It is UTC where the teams are in several, and for people without one.
+    """
+    projects = projects_of(request.user) if isinstance(request.user, User) else ()
+    zones = {project.team.time_zone for project in projects}
+    return zones.pop() if len(zones) == 1 else "UTC"
 
 
 @operator_page
@@ -62,12 +77,15 @@ def listing() -> dict[str, Any]:
 def make_table_current(request: HttpRequest, version: str) -> HttpResponse:
     """Ask once more, then go back to an earlier table."""
     table = get_object_or_404(public_tables(), version=version)
-    context: dict[str, Any] = {"table": table, "current": current_version()}
+    context: dict[str, Any] = {
+        "table": table,
+        "current": current_version(),
+        "zone": zone_of(request),
+    }
     if request.method != "POST":
         return render(request, "routing/tables_make_current.html", context)
-    assert isinstance(request.user, User)
     try:
-        do_roll_back(version, actor=request.user)
+        do_roll_back(version, actor=operator_of(request))
     except PublishRefused as refusal:
         context["refusal"] = str(refusal)
         return render(request, "routing/tables_make_current.html", context, status=409)
@@ -86,6 +104,7 @@ def compare_tables(request: HttpRequest, before: str, after: str) -> HttpRespons
         "comparison": found,
         "before_at": published[before],
         "after_at": published[after],
+        "zone": zone_of(request),
         "models": [
             (
                 one.model,

@@ -7,6 +7,7 @@ nobody else sends it meanwhile, and so that it is due again when its sender is k
 import datetime as dt
 import json
 import time
+from math import ceil
 from smtplib import SMTPException
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ SPREE_SECONDS: Final = 30.0
 BATCH: Final = 500
 # The threshold of an alert that only tries whether notices arrive.
 TEST: Final = 0
+# Between two tests of a budget, so that nobody floods an address that is not theirs.
+TEST_PAUSE: Final = dt.timedelta(seconds=30)
 NO_MAIL_SERVER: Final = "This site has no mail server: the e-mail was written to its log."
 
 log = structlog.get_logger()
@@ -38,6 +41,10 @@ log = structlog.get_logger()
 
 class NotDelivered(Exception):
     """A notice could not be delivered; the message says why."""
+
+
+class TooSoon(Exception):
+    """Another test was sent just now; the message says when the next may be."""
 
 
 def do_check_alerts() -> int:
@@ -116,8 +123,21 @@ def do_notify(alert: BudgetAlert) -> None:
 
 @transaction.atomic
 def do_send_test(budget: Budget, period_start: dt.date, spent_micro_usd: int) -> BudgetAlert:
-    """Tell everyone whom a budget tells that this is a test, in place of an earlier one."""
-    BudgetAlert.objects.filter(budget=budget, threshold=TEST).delete()
+    """Tell everyone whom a budget tells that this is a test, in place of an earlier one.
+
+    Raises TooSoon within `TEST_PAUSE` of that.
+    """
+    Budget.objects.select_for_update().get(pk=budget.pk)
+    tests = BudgetAlert.objects.filter(budget=budget, threshold=TEST)
+    last = tests.first()
+    wait = last.created_at + TEST_PAUSE - timezone.now() if last else dt.timedelta()
+    if wait > dt.timedelta():
+        seconds = ceil(wait.total_seconds())
+        raise TooSoon(
+            f"A test was sent less than {TEST_PAUSE.seconds} seconds ago. Send the next one in"
+            f" {seconds} second{'' if seconds == 1 else 's'}."
+        )
+    tests.delete()
     alert = BudgetAlert.objects.create(
         budget=budget,
         period_start=period_start,
@@ -140,6 +160,7 @@ def do_deliver_notices(now: dt.datetime) -> int:
     """Send the notices that are due, the longest waiting first; return how many arrived."""
     arrived, began = 0, time.monotonic()
     due = Notice.objects.select_related("alert__budget__team", "alert__budget__project")
+    due = due.filter(alert__budget__deleted_at=None)
     for notice in due.filter(next_at__lte=now).order_by("next_at", "pk")[:BATCH]:
         if time.monotonic() - began > SPREE_SECONDS:
             break

@@ -1,6 +1,5 @@
 """Counters of budgets are brought to what the rollups say, while writers go on."""
 
-import time
 from functools import partial
 
 import structlog
@@ -8,11 +7,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from lib.recording import drain
-from lib.store import RECORDING_SECONDS, USAGE, RedisStore, get_store
+from lib.store import USAGE, RedisStore, get_store
 from routing.models import Budget
 from routing.queries.budgets import limit_of
 from usage.actions.counting import do_add_up_spend
-from usage.actions.recording import BATCH, do_record_events, record
+from usage.actions.recording import do_record_events, record
 from usage.actions.rolling import do_roll_up
 
 log = structlog.get_logger()
@@ -41,14 +40,13 @@ def do_reconcile_budgets(wait_seconds: float = 5.0) -> bool:
     with store.recording(USAGE, wait_seconds) as mine:
         if not mine:
             return False
-        began = time.monotonic()
         last, counted = store.start_counters(
             {limit.counter(now): limit.known(now) for limit in limits}, COUNTER_SECONDS
         )
-        done = drain(store, USAGE, partial(record, store), last=last, batch=BATCH)
+        done = drain(store, USAGE, partial(record, store), mine, last=last)
         spent = do_add_up_spend(now) if done else None
         # By then another one may have recorded more than up to the place.
-        if spent is None or time.monotonic() - began >= RECORDING_SECONDS:
+        if spent is None or not mine.renew():
             log.warning("budgets_not_reconciled")
             return False
         store.count(

@@ -1,33 +1,32 @@
 """Usage events find their way into the database."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from operator import attrgetter
-from uuid import UUID
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, connection
 
-from lib.bulk import columns_of, is_postgresql, quoted, stage
+from lib.bulk import columns_of, is_postgresql, quoted, stage_json
 from lib.recording import record_stream, write_all
-from lib.store import USAGE, Entry, RedisStore, StoreUnavailable, Waiting, get_store
+from lib.store import ID_BYTES, USAGE, RedisStore, StoreUnavailable, Waiting, get_store
 from routing.actions.recording import do_hold_projects, do_mark_stale
+from routing.budgets import Limit, added
 from usage.actions.counting import do_count_directly
 from usage.models import ReportedEvent, UsageEvent
 
 log = structlog.get_logger()
-# Each entry of the stream holds a whole batch of up to a thousand.
-BATCH = 10
-NO_COUNTERS: Mapping[str, Sequence[str]] = {}
 
 
-class EventRow(msgspec.Struct):
-    """A usage event on its way through the stream: the columns of `usage.models.UsageEvent`."""
+class EventRow(msgspec.Struct, array_like=True):
+    """A usage event on its way to the database: its key, and the columns of
+    `usage.models.UsageEvent`.
+    """
 
+    key: str
     project_id: int
     event_id: str
     key_id: str
@@ -52,69 +51,73 @@ class EventRow(msgspec.Struct):
     cost_differs: bool
     baseline_cost_micro_usd: int | None
 
-    @property
-    def key(self) -> bytes:
-        """What the event is known by, see `usage.models.ReportedEvent`."""
-        return key_of(self.project_id, self.event_id)
 
-
+COLUMNS = EventRow.__struct_fields__
 encode = msgspec.json.Encoder().encode
-decoder = msgspec.json.Decoder(EventRow)
-values_of = attrgetter(*columns_of(UsageEvent))
+encode_lines = msgspec.json.Encoder().encode_lines
+# Each entry of the stream begins with the names of its columns, and so does what is set aside.
+HEADER = encode(COLUMNS)
 
 
-def key_of(project_id: int, event_id: str) -> bytes:
-    """Return the digest of a project and an event id: 16 bytes."""
-    return hashlib.blake2b(f"{project_id}:{event_id}".encode(), digest_size=16).digest()
+def key_of(project_id: int, event_id: str) -> str:
+    """Return what an event is known by, see `usage.models.ReportedEvent`: a digest of 32 digits."""
+    return hashlib.blake2b(f"{project_id}:{event_id}".encode(), digest_size=ID_BYTES).hexdigest()
 
 
-def reported_ids(project_id: int, event_ids: Iterable[str]) -> set[str]:
-    """Return those of the event ids that the project has reported before."""
-    keys = {UUID(bytes=key_of(project_id, name)): name for name in event_ids}
+def reported(keys: Sequence[str]) -> set[str]:
+    """Return those of the keys of events that are in the database already."""
     if not is_postgresql():
         known = ReportedEvent.objects.filter(pk__in=keys).values_list("pk", flat=True)
-        return {keys[key] for key in known}
+        return {key.hex for key in known}
     with connection.cursor() as cursor:
         # One array instead of a thousand parameters, which take longer to write than to look up.
-        cursor.execute("SELECT key FROM usage_reportedevent WHERE key = ANY(%s)", [list(keys)])
-        return {keys[key] for (key,) in cursor.fetchall()}
+        array = "{" + ",".join(keys) + "}"
+        cursor.execute("SELECT key FROM usage_reportedevent WHERE key = ANY(%s::uuid[])", [array])
+        return {key.hex for (key,) in cursor.fetchall()}
 
 
-def do_keep_events(
-    rows: Sequence[EventRow], counters: Mapping[str, Sequence[str]] = NO_COUNTERS
-) -> list[bool]:
-    """Keep events, each with an id of its own: in the stream, or straight in the database.
+def do_keep_events(rows: Sequence[EventRow], limits: Sequence[Limit] = ()) -> set[str]:
+    """Keep events, each with a key of its own, in the stream or straight in the database, and count
+    their cost towards budgets.
 
-    `counters` names the counters that an event's cost is added to, by its id. Returns which events
-    were new, as far as can be told yet: one that was recorded a moment ago may count as new again,
-    and is found out when it comes to the database.
+    Returns the keys of those that were new, as far as can be told yet: one that was recorded a
+    moment ago may count as new again, and is found out when it comes to the database.
     """
-    store = get_store(settings.REDIS_URL)
     try:
-        taken = store.append(
-            [
-                Entry(
-                    row.key,
-                    encode(row),
-                    row.cost_micro_usd or 0,
-                    tuple(counters.get(row.event_id, ())),
-                )
-                for row in rows
-            ]
-        )
+        new = append(rows, limits)
     except StoreUnavailable as away:
         log.warning("store_unavailable", error=str(away))
-        taken = None
-    if taken is not None:
-        return taken
+        new = None
+    if new is not None:
+        return new
     new = record_rows(rows)
-    amounts: dict[str, int] = {}
-    for row in rows:
-        if row.key in new:
-            for name in counters.get(row.event_id, ()):
-                amounts[name] = amounts.get(name, 0) + (row.cost_micro_usd or 0)
-    do_count_directly(amounts)
-    return [row.key in new for row in rows]
+    do_count_directly(spending(limits, [row for row in rows if row.key in new]))
+    return new
+
+
+def append(rows: Sequence[EventRow], limits: Sequence[Limit]) -> set[str] | None:
+    """Append events to the stream, and return the keys of those that were not waiting in it; None
+    when it takes none.
+    """
+    store = get_store(settings.REDIS_URL)
+    # What waits is brought into the database with COPY, which only PostgreSQL has.
+    if not is_postgresql():
+        return None
+    while rows:
+        ids = [bytes.fromhex(row.key) for row in rows]
+        events = HEADER + b"\n" + encode_lines(rows)[:-1]
+        waiting = store.append(ids, events, spending(limits, rows))
+        if waiting is None:
+            return None
+        if not waiting:
+            break
+        rows = [row for row, one in zip(rows, ids, strict=True) if one not in waiting]
+    return {row.key for row in rows}
+
+
+def spending(limits: Sequence[Limit], rows: Iterable[EventRow]) -> dict[str, int]:
+    """Return what calls add to the counters of budgets, in micro-USD."""
+    return added(limits, ((row.occurred_at, row.cost_micro_usd or 0) for row in rows))
 
 
 def do_record_events(wait_seconds: float = 2.0, last: bytes = b"+") -> bool:
@@ -127,68 +130,85 @@ def do_record_events(wait_seconds: float = 2.0, last: bytes = b"+") -> bool:
     if not isinstance(store, RedisStore):
         return True
 
-    return record_stream(
-        store, USAGE, partial(record, store), wait_seconds=wait_seconds, last=last, batch=BATCH
-    )
+    return record_stream(store, USAGE, partial(record, store), wait_seconds=wait_seconds, last=last)
 
 
 def record(store: RedisStore, entries: Sequence[Waiting]) -> None:
     """Write batches of events to the database; what it would not take is set aside."""
-    write_all(
-        readable(store, entries),
-        write,
-        lambda row, error: store.set_aside(USAGE, encode(row), str(error)),
-    )
+
+    def refused(line: bytes, error: Exception) -> None:
+        store.set_aside(USAGE, HEADER + b"\n" + line, str(error))
+
+    write_all(lines_of(store, entries), copy, refused)
 
 
-def readable(store: RedisStore, entries: Iterable[Waiting]) -> list[EventRow]:
-    """Decode batches of events; what cannot be read is set aside and reported, never dropped."""
-    rows = []
+def lines_of(store: RedisStore, entries: Iterable[Waiting]) -> list[bytes]:
+    """Return the events of batches, a line each; what is no batch is set aside and reported."""
+    lines: list[bytes] = []
     for entry in entries:
-        for line in entry.event.splitlines():
-            try:
-                rows.append(decoder.decode(line))
-            except msgspec.DecodeError as error:
-                log.error("malformed_event", error=str(error))
-                store.set_aside(USAGE, line, str(error))
-    return rows
+        header, _, events = entry.event.partition(b"\n")
+        if header == HEADER:
+            lines += events.split(b"\n")
+        else:
+            error = f"This is no list of events with the columns {', '.join(COLUMNS)}."
+            log.error("malformed_event", error=error)
+            store.set_aside(USAGE, entry.event, error)
+    return lines
 
 
-def record_rows(rows: Sequence[EventRow]) -> set[bytes]:
+def record_rows(rows: Sequence[EventRow]) -> set[str]:
     """Write events to the database here and now, and return the keys of those that were new."""
-    new: set[bytes] = set()
+    new: set[str] = set()
+
+    def write(some: Sequence[EventRow]) -> None:
+        if is_postgresql():
+            known = copy([encode(row) for row in some])
+            new.update(row.key for row in some if row.key not in known)
+        else:
+            new.update(insert(some))
 
     def refused(row: EventRow, error: Exception) -> None:
         log.error("event_not_recorded", event=row.event_id, error=str(error))
 
-    write_all(rows, lambda some: new.update(write(some)), refused)
+    write_all(rows, write, refused)
     return new
 
 
-def write(rows: Sequence[EventRow]) -> set[bytes]:
-    """Insert events that are not there yet, and return their keys.
+def copy(lines: Sequence[bytes]) -> set[str]:
+    """Insert events that are not there yet with COPY, and return the keys of the others.
 
     Those of a deleted project go with it.
     """
-    there = do_hold_projects({row.project_id for row in rows})
-    by_key = {row.key: row for row in rows if row.project_id in there}
-    return copy(by_key) if is_postgresql() else insert(by_key)
-
-
-def copy(rows: Mapping[bytes, EventRow]) -> set[bytes]:
-    """Insert events with COPY."""
-    staged = stage(
-        UsageEvent, ((*values_of(row), key.hex()) for key, row in rows.items()), "key uuid"
-    )
+    staged, count = stage_json(UsageEvent, b"\n".join(lines), COLUMNS, "key uuid")
+    if count != len(lines):
+        # An open quotation mark has swallowed a line, or one is empty.
+        raise DataError(f"{len(lines)} lines were read as {count} events.")
     columns = quoted(columns_of(UsageEvent))
     with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT project_id FROM {staged}")  # noqa: S608
+        projects = {project_id for (project_id,) in cursor.fetchall()}
+        known = set()
+        if gone := projects - do_hold_projects(projects):
+            cursor.execute(
+                f"DELETE FROM {staged} WHERE project_id = ANY(%s) RETURNING key",  # noqa: S608
+                [list(gone)],
+            )
+            known = {key.hex for (key,) in cursor.fetchall()}
         cursor.execute(
-            "INSERT INTO usage_reportedevent (key, received_at)"  # noqa: S608
+            "WITH taken AS ("  # noqa: S608
+            "INSERT INTO usage_reportedevent (key, received_at)"
             f" SELECT key, received_at FROM {staged} ON CONFLICT DO NOTHING RETURNING key"
+            f"), known AS (DELETE FROM {staged} WHERE key NOT IN (SELECT key FROM taken)"
+            " RETURNING key) SELECT (SELECT count(*) FROM taken), array(SELECT key FROM known)"
         )
-        new = {found.bytes for (found,) in cursor.fetchall()}
-        if known := [UUID(bytes=key) for key in rows.keys() - new]:
-            cursor.execute(f"DELETE FROM {staged} WHERE key = ANY(%s)", [known])  # noqa: S608
+        taken, found = cursor.fetchone() or (0, [])
+        known |= {key.hex for key in found}
+        if taken + len(known) < count:
+            # The same event came twice at once, as after the store has lost which of them wait.
+            cursor.execute(
+                f"DELETE FROM {staged} USING {staged} AS first"  # noqa: S608
+                f" WHERE first.key = {staged}.key AND first.ctid < {staged}.ctid"
+            )
         cursor.execute(
             f"INSERT INTO usage_usageevent ({columns}) SELECT {columns} FROM {staged}"  # noqa: S608
         )
@@ -196,20 +216,20 @@ def copy(rows: Mapping[bytes, EventRow]) -> set[bytes]:
             "INSERT INTO routing_stalehour (project_id, hour)"  # noqa: S608
             f" SELECT DISTINCT project_id, date_trunc('hour', occurred_at) FROM {staged}"
         )
-    return new
+    return known
 
 
-def insert(rows: Mapping[bytes, EventRow]) -> set[bytes]:
-    """Insert events as a database without COPY does."""
-    keys = [UUID(bytes=key) for key in rows]
-    known = set(ReportedEvent.objects.filter(pk__in=keys).values_list("pk", flat=True))
-    fresh = {key: row for key, row in rows.items() if UUID(bytes=key) not in known}
+def insert(rows: Sequence[EventRow]) -> set[str]:
+    """Insert events that are not there yet as a database without COPY does; return their keys."""
+    there = do_hold_projects({row.project_id for row in rows})
+    known = reported([row.key for row in rows])
+    fresh = [row for row in rows if row.project_id in there and row.key not in known]
     ReportedEvent.objects.bulk_create(
-        ReportedEvent(key=UUID(bytes=key), received_at=row.received_at)
-        for key, row in fresh.items()
+        ReportedEvent(key=row.key, received_at=row.received_at) for row in fresh
     )
+    columns = columns_of(UsageEvent)
     UsageEvent.objects.bulk_create(
-        UsageEvent(**msgspec.structs.asdict(row)) for row in fresh.values()
+        UsageEvent(**{name: getattr(row, name) for name in columns}) for row in fresh
     )
-    do_mark_stale((row.project_id, row.occurred_at) for row in fresh.values())
-    return set(fresh)
+    do_mark_stale((row.project_id, row.occurred_at) for row in fresh)
+    return {row.key for row in fresh}

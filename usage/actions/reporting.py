@@ -1,40 +1,51 @@
 """Takes in what clients report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Container, Mapping, Sequence
+from datetime import date, datetime
+from functools import cache
 
-from lib.errors import ApiError
+import msgspec
+
 from lib.store import StoreUnavailable
 from routing import failing
-from routing.actions.recording import do_record_decisions
-from routing.actions.reporting import Reported, do_record_outcomes, do_watch, milliseconds
-from routing.budgets import counters
+from routing.actions.recording import PATIENCE_SECONDS, do_record_decisions
+from routing.actions.reporting import (
+    Reported,
+    do_record_outcomes,
+    do_watch,
+    is_watched,
+    milliseconds,
+)
+from routing.decided import Decided
 from routing.failing import Signal
-from routing.models import Decision
-from routing.queries.budgets import limits_over
-from routing.queries.decisions import find_decisions
+from routing.queries.decisions import find_decisions, find_ladders
+from routing.queries.live import limits_known
 from teams.queries import KeyHolder
 from usage import queries
-from usage.actions.recording import EventRow, do_keep_events, reported_ids
+from usage.actions.recording import EventRow, do_keep_events, key_of, reported
 from usage.models import Status
-from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs
+from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs, in_force
 from usage.reports import Fault, Report
 
 ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of the event at `index` of a batch; `fault` says why it was rejected."""
+class DecisionsOnTheWay(Exception):
+    """Some decisions are not in the database, but may be in the stream, which cannot be recorded
+    now.
+    """
+
+
+class Result(msgspec.Struct):
+    """What became of the event at `index` of a batch; `error` says why it was rejected."""
 
     index: int
     event_id: str | None
     status: str
-    fault: Fault | None = None
+    error: Fault | None = None
 
 
-def do_record_usage(
+def do_take_in(
     items: Sequence[Report | Fault], *, holder: KeyHolder, now: datetime
 ) -> list[Result]:
     """Store the sound events of a batch, each once per project, and tell what became of every one.
@@ -43,41 +54,56 @@ def do_record_usage(
     against its model, see docs/routing.md.
     """
     reports = [item for item in items if isinstance(item, Report)]
-    models = queries.known_models(report.model for report in reports)
-    prices = queries.price_tiers(models)
+    keys = {one.event_id: key_of(holder.project_id, one.event_id) for one in reports}
+    seen = reported(list(keys.values()))
+    prices = queries.price_lists(report.model for report in reports)
     decisions = decisions_for(reports, holder.project_id)
-    seen = reported_ids(holder.project_id, (report.event_id for report in reports))
+
+    @cache
+    def prices_on(model: str, day: date) -> list[PriceTier]:
+        return in_force(prices[model], day)
+
     results: list[Result] = []
-    rows: dict[int, EventRow] = {}
+    rows: dict[str, EventRow] = {}
+    accepted: dict[str, Result] = {}
     for index, item in enumerate(items):
         if isinstance(item, Fault):
             results.append(Result(index, None, REJECTED, item))
             continue
-        fault = unknown_reference(index, item, models, decisions)
-        if item.event_id in seen:
-            results.append(Result(index, item.event_id, DUPLICATE))
-        elif fault:
-            results.append(Result(index, item.event_id, REJECTED, fault))
-        else:
-            seen.add(item.event_id)
-            decision = decisions.get(item.decision_id or "")
-            rows[index] = row_of(item, holder, decision, prices.get(item.model, []), now)
-            results.append(Result(index, item.event_id, ACCEPTED))
+        result = Result(index, item.event_id, DUPLICATE)
+        results.append(result)
+        key = keys[item.event_id]
+        if key in seen or key in rows:
+            continue
+        if fault := unknown_reference(index, item, prices, decisions):
+            result.status, result.error = REJECTED, fault
+            continue
+        result.status, accepted[key] = ACCEPTED, result
+        at = item.occurred_at or now
+        listed = prices_on(item.model, at.date())
+        rows[key] = row_of(
+            key, item, holder, decisions.get(item.decision_id or ""), listed, at, now
+        )
     # Outcomes first: told twice they do no harm, while events that are kept without them would be
     # duplicates when sent again.
     do_record_outcomes(outcomes_in(list(rows.values()), decisions), holder=holder, now=now)
-    limits = limits_over(holder)
-    spent_from = {row.event_id: counters(limits, row.occurred_at) for row in rows.values()}
-    kept = do_keep_events(list(rows.values()), spent_from) if rows else []
-    new = dict(zip(rows, kept, strict=True))
-    do_watch(
-        [signal_of(row) for index, row in rows.items() if new[index] and tells(row)],
-        team_id=holder.team_id,
-    )
-    return [one if new.get(one.index, True) else replace(one, status=DUPLICATE) for one in results]
+    new = do_keep_events(list(rows.values()), limits_known(holder)) if rows else set()
+    for key in rows.keys() - new:
+        accepted[key].status = DUPLICATE
+    do_watch_calls([rows[key] for key in new], team_id=holder.team_id)
+    return results
 
 
-def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decision]) -> list[Reported]:
+def do_watch_calls(events: Sequence[EventRow], *, team_id: int) -> None:
+    """Count how models work. That a call ended well says nothing while nothing is held against any
+    model.
+    """
+    telling = [event for event in events if event.status != Status.CANCELLED]
+    if any(event.status != Status.OK for event in telling) or is_watched(team_id):
+        do_watch([signal_of(event) for event in telling], team_id=team_id)
+
+
+def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
     """Return what became of decisions, the oldest first."""
     found = [
         Reported(decisions[event.decision_id], event.model, event.outcome, event.occurred_at)
@@ -85,11 +111,6 @@ def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decision]) -
         if event.outcome and event.decision_id
     ]
     return sorted(found, key=lambda one: one.at)
-
-
-def tells(event: EventRow) -> bool:
-    """Tell whether a call says anything of its model: one that was cancelled does not."""
-    return event.status != Status.CANCELLED
 
 
 def signal_of(event: EventRow) -> Signal:
@@ -104,10 +125,10 @@ def signal_of(event: EventRow) -> Signal:
     )
 
 
-def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decision]:
+def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decided]:
     """Return the decisions that events name, including those still on their way to the database.
 
-    Raises a 503 when some are missing and may be in the stream, which cannot be recorded now.
+    Raises DecisionsOnTheWay.
     """
     wanted = {report.decision_id for report in reports if report.decision_id}
     if not wanted:
@@ -115,21 +136,27 @@ def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decis
     found = find_decisions(project_id, wanted)
     if missing := wanted - found.keys():
         try:
-            recorded = do_record_decisions(wait_seconds=0.5)
+            recorded = do_record_decisions(wait_seconds=0.5, seconds=PATIENCE_SECONDS)
         except StoreUnavailable:
             recorded = False
         found |= find_decisions(project_id, missing)
         # Those that still wait must not be taken for such that never were.
         if not recorded and not wanted <= found.keys():
-            message = (
-                "Decisions cannot be looked up at the moment. Send the same events again later."
-            )
-            raise ApiError(503, "store_unavailable", message)
+            raise DecisionsOnTheWay("Decisions still wait in the stream.")
+    # A ladder is asked for only where it matters, since it lies in the evidence, which is large.
+    judged = {
+        report.decision_id
+        for report in reports
+        if report.decision_id in found
+        and (report.outcome or report.model != found[report.decision_id].model)
+    }
+    for decision_id, ladder in find_ladders(project_id, judged).items():
+        found[decision_id].ladder = ladder
     return found
 
 
 def unknown_reference(
-    index: int, report: Report, models: set[str], decisions: Mapping[str, Decision]
+    index: int, report: Report, models: Container[str], decisions: Mapping[str, Decided]
 ) -> Fault | None:
     """Return the fault of an event that names a model or a decision that does not exist."""
     if report.model not in models:
@@ -150,29 +177,31 @@ def unknown_reference(
 
 
 def row_of(
+    key: str,
     report: Report,
     holder: KeyHolder,
-    decision: Decision | None,
-    tiers: Sequence[PriceTier],
+    decision: Decided | None,
+    prices: Sequence[PriceTier],
+    at: datetime,
     now: datetime,
 ) -> EventRow:
     """Return the row of a sound report, with the route, mode and reason of its decision."""
-    occurred_at = report.occurred_at or now
     tokens = Tokens(
         input=report.input_tokens or 0,
         cache_read=report.cache_read_tokens or 0,
         cache_write=report.cache_write_tokens or 0,
         output=report.output_tokens or 0,
     )
-    cost = cost_micro_usd(tokens, tiers, occurred_at.date())
+    cost = cost_micro_usd(tokens, prices)
     reported_cost = report.reported_cost_micro_usd
     return EventRow(
+        key=key,
         project_id=holder.project_id,
         event_id=report.event_id,
         key_id=holder.key_id,
         decision_id=decision.public_id if decision else "",
         session_id=report.session_id or (decision.session_id if decision else ""),
-        occurred_at=occurred_at,
+        occurred_at=at,
         received_at=now,
         model=report.model,
         route=decision.route if decision else "",
@@ -193,7 +222,7 @@ def row_of(
     )
 
 
-def baseline_cost(cost: int | None, model: str, decision: Decision | None) -> int | None:
+def baseline_cost(cost: int | None, model: str, decision: Decided | None) -> int | None:
     """Return what the baseline model would have cost for a call, in micro-USD; see `UsageEvent`."""
     if cost is None or decision is None or not decision.cost_micro_usd:
         return None

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from lib.bulk import is_postgresql
 from lib.partitions import do_drop_months, do_make_months, oldest_left_over
+from routing.actions.budgets import do_forget_budgets
 from routing.models import Decision, StaleHour
 from usage.actions.rolling import alone
 from usage.models import (
@@ -58,9 +59,11 @@ def do_forget_old(days: int) -> Forgotten:
     """Remove decisions and events older than so many days; the rollups stay.
 
     PostgreSQL drops whole months. The ids of events are kept until none of them could be reported
-    again in time.
+    again in time. Deleted budgets go when they can no longer be brought back.
     """
-    before = timezone.now() - timedelta(days=days)
+    now = timezone.now()
+    do_forget_budgets(now)
+    before = now - timedelta(days=days)
     dropped: list[str] = []
     decisions = events = 0
     if is_postgresql():

@@ -7,6 +7,7 @@ events that were recorded twice at heart, do no harm. Days are the sums of their
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from lib.bulk import fill, is_postgresql
-from lib.store import DECISIONS, USAGE, RedisStore, StoreUnavailable, get_store
+from lib.store import DECISIONS, REPORTS, USAGE, RedisStore, StoreUnavailable, get_store
 from routing.models import Decision, StaleHour
 from teams.models import Project, Team
 from usage.models import (
@@ -31,8 +32,8 @@ from usage.models import (
     UsageHour,
     UsageSums,
 )
-from usage.queries.raw_sums import OF_CALLS, OF_DECISIONS, ROUTE, HourOf
-from usage.ranges import DAY, HOUR, midnight, past_the_hour
+from usage.queries.raw_sums import OF_CALLS, OF_DECISIONS, ROUTE, hour_of
+from usage.ranges import DAY, HOUR, Hours, hours_of, is_whole_hour, midnight
 
 # So many marks are worked off in one transaction.
 MARKS = 2000
@@ -105,36 +106,41 @@ def oldest_waiting(now: datetime) -> datetime | None:
     if not isinstance(store, RedisStore):
         return now
     try:
-        moments = [store.backlog(stream).oldest_at_ms for stream in (DECISIONS, USAGE)]
+        moments = [store.backlog(stream).oldest_at_ms for stream in (DECISIONS, REPORTS, USAGE)]
     except StoreUnavailable:
         return None
     return min([now, *(datetime.fromtimestamp(at / 1000, UTC) for at in moments if at is not None)])
 
 
 def recompute(stale: Iterable[tuple[int, datetime]]) -> int:
-    """Add up hours, and the days that they are part of; return how many hours of projects.
+    """Add up the hours that hours of UTC touch, and the days that they are part of; return how many
+    hours of projects.
 
-    The hours of a day are added up together, from the first to the last that is stale.
+    The hours of a day are added up together, from the first to the last that is stale, and those of
+    all projects whose clocks have the same hours that day.
     """
     stale = set(stale)
     zones = zones_of({project_id for project_id, _ in stale})
-    hours: dict[tuple[timedelta, date], dict[datetime, set[int]]] = defaultdict(
-        lambda: defaultdict(set)
-    )
+    hours_of_day = cache(lambda day, zone: hours_of(day, day + DAY, zone))
+    alike: dict[tuple[Hours, ...], list[tuple[ZoneInfo, int, datetime]]] = defaultdict(list)
     days: dict[tuple[ZoneInfo, date], set[int]] = defaultdict(set)
     for project_id, mark in stale:
         zone = zones.get(project_id)
         if zone is None:
             continue
-        past = past_the_hour(mark, zone)
-        for hour in [mark] if not past else [mark + past - HOUR, mark + past]:
-            hours[past, mark.date()][hour].add(project_id)
-            days[zone, hour.astimezone(zone).date()].add(project_id)
-    for (past, _), of_day in hours.items():
-        add_up_hours(set().union(*of_day.values()), min(of_day), max(of_day) + HOUR, past)
+        alike[hours_of_day(mark.replace(hour=0), zone)].append((zone, project_id, mark))
+        for moment in (mark, mark + HOUR - timedelta.resolution):
+            days[zone, moment.astimezone(zone).date()].add(project_id)
+    for found in alike.values():
+        some_zone, *_ = (zone for zone, _, _ in found)
+        projects, marks = {one for _, one, _ in found}, {mark for _, _, mark in found}
+        touched = hours_of(min(marks), max(marks) + HOUR, some_zone)
+        # The last one may be half an hour; another clock may have made it a whole one.
+        for hours in hours_of(min(marks), touched[-1].last + HOUR, some_zone):
+            add_up_hours(projects, hours)
     for (zone, day), projects in days.items():
         add_up_day(zone, day, projects)
-    return sum(len(projects) for of_day in hours.values() for projects in of_day.values())
+    return sum(map(len, alike.values()))
 
 
 def zones_of(project_ids: Iterable[int]) -> dict[int, ZoneInfo]:
@@ -143,19 +149,24 @@ def zones_of(project_ids: Iterable[int]) -> dict[int, ZoneInfo]:
     return {project_id: ZoneInfo(name) for project_id, name in rows}
 
 
-def add_up_hours(projects: set[int], start: datetime, end: datetime, past: timedelta) -> None:
-    """Replace the sums of all hours from `start` until before `end`."""
-    within = {"project_id__in": projects, "hour__gte": start, "hour__lt": end}
+def add_up_hours(projects: set[int], hours: Hours) -> None:
+    """Replace the sums of some hours.
+
+    One that another clock made and that reaches past their end is left for `do_roll_up_anew`, since
+    with it the rest of it would be gone.
+    """
+    of_projects = {"project_id__in": projects}
+    within = {**of_projects, "hour__gte": hours.first, "hour__lte": hours.last}
     UsageHour.objects.filter(**within).delete()
     calls = UsageEvent.objects.filter(
-        project_id__in=projects, occurred_at__gte=start, occurred_at__lt=end
+        **of_projects, occurred_at__gte=hours.first, occurred_at__lt=hours.end
     )
-    at: dict[str, Combinable] = {"hour": HourOf("occurred_at", past)}
+    at: dict[str, Combinable] = {"hour": hour_of("occurred_at", hours)}
     add_sums(UsageHour, calls, at | ALIKE, OF_CALLS)
     decisions = Decision.objects.filter(
-        project_id__in=projects, created_at__gte=start, created_at__lt=end
+        **of_projects, created_at__gte=hours.first, created_at__lt=hours.end
     )
-    at = {"hour": HourOf("created_at", past)}
+    at = {"hour": hour_of("created_at", hours)}
     add_sums(UsageHour, decisions, at | ALIKE | {"route": ROUTE, "status": Value("")}, OF_DECISIONS)
     HourMargin.objects.filter(margin__in=list(HOUR_MARGINS), **within).delete()
     add_margins(HourMargin, HOUR_MARGINS, UsageHour.objects.filter(**within), {"hour": F("hour")})
@@ -220,7 +231,9 @@ def do_roll_up_anew(team_id: int) -> None:
         hours = set(sums.values_list("hour", flat=True).distinct())
         first = oldest_row(projects)
         # Those that hold no row any more, and so cannot be made anew, are before the first one.
-        askew = {one for one in hours if first and one + HOUR > first and not begins(one, zone)}
+        askew = {
+            one for one in hours if first and one + HOUR > first and not is_whole_hour(one, zone)
+        }
         for hour in askew:
             sums.filter(hour=hour).delete()
             HourMargin.objects.filter(
@@ -243,8 +256,3 @@ def oldest_row(projects: set[int]) -> datetime | None:
         decisions.aggregate(first=Min("created_at"))["first"],
     )
     return min((one for one in times if one), default=None)
-
-
-def begins(moment: datetime, zone: ZoneInfo) -> bool:
-    """Tell whether an hour of a zone's clock begins then."""
-    return moment.astimezone(zone).minute == 0

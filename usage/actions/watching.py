@@ -6,10 +6,10 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
-from lib.store import DECISIONS, USAGE, Backlog, RedisStore, StoreUnavailable, get_store
+from lib.store import DECISIONS, REPORTS, USAGE, Backlog, RedisStore, StoreUnavailable, get_store
 
 log = structlog.get_logger()
-STREAMS = {"decisions": DECISIONS, "usage": USAGE}
+STREAMS = {"decisions": DECISIONS, "usage": USAGE, "reports": REPORTS}
 # The alarm is raised when a stream is filled by this share, or holds something older than this.
 FULL = 0.5
 LATE_SECONDS = 300

@@ -159,7 +159,7 @@ class BudgetView(APIView):
 
     @extend_schema(operation_id="delete_budget", responses={200: BudgetSerializer})
     def delete(self, request: Request, budget_id: str) -> Response:
-        """Delete a budget with the record of its alerts, and return it as it was."""
+        """Delete a budget, and return it as it was. For 30 days its page can bring it back."""
         budget = find_own(request, budget_id)
         was = answer(budget)
         do_delete_budget(budget, actor=actor_of(request))

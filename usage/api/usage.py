@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
+import msgspec
 from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -17,7 +18,9 @@ from rest_framework.views import APIView
 from leaderboard.api.public import CSV_RESPONSE, ByPath
 from lib.errors import ApiError
 from lib.paging import page_of, read_limit
+from lib.parsers import JsonParser
 from lib.ranges import LENGTHS
+from lib.renderers import JsonRenderer
 from routing.api.policy import DraftSerializer, check_models, read_draft
 from routing.queries.live import as_rules
 from routing.queries.policies import in_force
@@ -26,13 +29,14 @@ from teams.models import Project
 from teams.queries import KeyHolder
 from usage import queries, serializers
 from usage.actions.alerts import do_check_alerts
-from usage.actions.reporting import ACCEPTED, DUPLICATE, REJECTED, Result, do_record_usage
+from usage.actions.holding import do_record_usage
+from usage.actions.reporting import ACCEPTED, DUPLICATE, REJECTED, Result
 from usage.actions.rolling import do_catch_up
 from usage.export import ROWS, export
 from usage.filters import ALLOWED, MAX_VALUES, not_allowed, read_event_filter, read_filter
 from usage.pricing import TOLERATED_PERCENT
-from usage.question import DEFAULTS, NONE, NOT
-from usage.reports import MAX_EVENTS, read_report
+from usage.question import DEFAULTS, NONE, NOT, NOT_BOTH
+from usage.reports import MAX_EVENTS, Batch, Fault, Report, checked, read_batch, read_report
 
 TIMES = {
     "from": "Instead of `range`: from this day or moment on, ISO 8601. Days are the team's, and"
@@ -58,6 +62,13 @@ CONDITIONS = [
         if excluded
         else f"Only {what}. Repeated, any of up to {MAX_VALUES} counts; `{NONE}` is no value."
     ]
+] + [
+    OpenApiParameter(
+        NOT_BOTH,
+        many=True,
+        description="Not what has both of two values, written as a query string of their groups and"
+        " encoded as one value: `model=lab/small&status=error`. May be repeated.",
+    )
 ]
 VIEW = [
     OpenApiParameter(
@@ -114,10 +125,23 @@ EVENT_LIST = inline_serializer(
 )
 
 
+class BatchParser(JsonParser):
+    """Reads a batch of events straight into reports; one with a fault as the JSON that it is."""
+
+    def read(self, body: bytes) -> Any:
+        """Return a `Batch`, or the decoded body. Raises ApiError 400 for anything but JSON."""
+        try:
+            return read_batch(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return super().read(body)
+
+
 class UsageView(APIView):
     """Report usage, and read it added up."""
 
     required_scopes: ClassVar = {"POST": Scope.USAGE_WRITE, "GET": Scope.USAGE_READ}
+    parser_classes = [BatchParser]
+    renderer_classes = [JsonRenderer]
 
     @extend_schema(
         operation_id="report_usage",
@@ -128,7 +152,7 @@ class UsageView(APIView):
         """Report model calls. Sending an event twice is harmless: its `event_id` tells."""
         holder = cast(KeyHolder, request.auth)
         now = timezone.now()
-        items = [read_report(raw, index, now) for index, raw in enumerate(events_in(request.data))]
+        items = reports_in(request.data, now)
         results = do_record_usage(items, holder=holder, now=now)
         if settings.CELERY_TASK_ALWAYS_EAGER:
             do_check_alerts()
@@ -137,7 +161,7 @@ class UsageView(APIView):
             "accepted": counts[ACCEPTED],
             "duplicates": counts[DUPLICATE],
             "rejected": counts[REJECTED],
-            "results": [result_body(result) for result in results],
+            "results": results,
         }
         if counts[REJECTED] == len(results):
             raise all_rejected(results, receipt)
@@ -253,6 +277,13 @@ def project_of(request: Request) -> Project:
     return Project.objects.select_related("team").get(pk=holder.project_id)
 
 
+def reports_in(body: Any, now: datetime) -> list[Report | Fault]:
+    """Return the events of a request body, checked, or raise the 422 that tells its shape."""
+    if isinstance(body, Batch):
+        return [checked(report, index, now) for index, report in enumerate(body.events)]
+    return [read_report(raw, index, now) for index, raw in enumerate(events_in(body))]
+
+
 def events_in(body: Any) -> list[Any]:
     """Return the events of a request body, or raise the 422 that tells its shape."""
     events = body.get("events") if isinstance(body, dict) else None
@@ -265,22 +296,12 @@ def events_in(body: Any) -> list[Any]:
     return events
 
 
-def result_body(result: Result) -> dict[str, Any]:
-    """Return what became of one event; by hand, since there may be a thousand of them."""
-    return {
-        "index": result.index,
-        "event_id": result.event_id,
-        "status": result.status,
-        "error": None if result.fault is None else asdict(result.fault),
-    }
-
-
 def all_rejected(results: list[Result], receipt: Any) -> ApiError:
     """Return the error of a batch without a single sound event.
 
     It has the status that all events have in common, else 422.
     """
-    faults = [result.fault for result in results if result.fault]
+    faults = [result.error for result in results if result.error]
     first, statuses = faults[0], {fault.status for fault in faults}
     status = first.status if len(statuses) == 1 else 422
     more = f" All {len(results)} events were rejected, see details." if len(results) > 1 else ""

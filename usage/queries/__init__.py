@@ -20,7 +20,7 @@ from usage.queries.past_traffic import (
     policy_preview,
     traffic,
 )
-from usage.queries.prices import known_models, price_tiers
+from usage.queries.prices import price_lists
 from usage.question import GROUPS, METRICS, NONE
 from usage.sums import Figures
 
@@ -41,10 +41,9 @@ __all__ = [
     "events_of_decision",
     "events_where",
     "has_traffic",
-    "known_models",
     "past_asks",
     "policy_preview",
-    "price_tiers",
+    "price_lists",
     "totals",
     "traffic",
     "usage_over_time",

@@ -5,15 +5,16 @@ an hour, or what is asked by session, from the calls and decisions themselves. W
 `usage.models.DAY_MARGINS`) knows all that is asked about, it answers: it has the fewest rows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache, reduce
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache, reduce
 from operator import or_
 from typing import Any, NamedTuple
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast
 
 from routing.models import Decision
 from usage.models import (
@@ -27,9 +28,10 @@ from usage.models import (
     UsageSums,
 )
 from usage.queries.conditions import COLUMNS, fulfilled
-from usage.queries.raw_sums import OF_CALLS, OF_DECISIONS, ROUTE, HourOf
+from usage.queries.one_column import Sums, read
+from usage.queries.raw_sums import ROUTE, hour_of
 from usage.question import Conditions
-from usage.ranges import Window, midnight, past_the_hour, pieces
+from usage.ranges import Window, hours_of, midnight, pieces
 from usage.sums import DECISION_SUMS
 
 Stretch = tuple[datetime, datetime]
@@ -54,8 +56,7 @@ class Wanted:
     @property
     def asked_about(self) -> set[str]:
         """The columns that it is split or narrowed by."""
-        conditions = {*self.conditions.include, *self.conditions.exclude}
-        return {*self.columns, *(COLUMNS[group] for group in conditions)}
+        return {*self.columns, *(COLUMNS[group] for group in self.conditions.groups)}
 
     @property
     def of_calls(self) -> tuple[str, ...]:
@@ -78,24 +79,63 @@ class Row(NamedTuple):
     sums: list[int]
 
 
-def added_up(wanted: Wanted, window: Window) -> Iterator[Row]:
-    """Return the sums of a window, in no order. The same time and values may come again."""
+class Part(NamedTuple):
+    """Rows of one table that are added up. `begin` reads when a `time`, as text, begins."""
+
+    rows: QuerySet[Any]
+    time: Combinable
+    begin: Callable[[str], datetime]
+
+
+def added_up(*questions: tuple[Wanted, Window]) -> list[list[Row]]:
+    """Return the sums of each question in no order, by a single query.
+
+    The same time and values may come again.
+    """
+    parts = [
+        (place, wanted, part)
+        for place, (wanted, window) in enumerate(questions)
+        for part in parts_of(wanted, window)
+    ]
+    width = max(len(wanted.columns) for wanted, _ in questions)
+    queries = [
+        sums_of_part(number, wanted, part, width) for number, (_, wanted, part) in enumerate(parts)
+    ]
+    found: list[list[Row]] = [[] for _ in questions]
+    for number, time, *values, sums in queries[0].union(*queries[1:], all=True) if queries else ():
+        place, wanted, part = parts[number]
+        moment = part.begin(time) if wanted.timed else None
+        found[place].append(Row(moment, tuple(values[: len(wanted.columns)]), read(sums)))
+    return found
+
+
+def sums_of_part(number: int, wanted: Wanted, part: Part, width: int) -> QuerySet[Any, Any]:
+    """Return the number of a part, a time, so many columns, and the sums."""
+    nothing = Value("")
+    padding = {f"no_column_{place}": nothing for place in range(len(wanted.columns), width)}
+    time = Cast(part.time, TextField()) if wanted.timed else nothing
+    rows = part.rows.annotate(part=Value(number), time=time, **padding)
+    alike = ("part", "time", *wanted.columns, *padding)
+    sums: QuerySet[Any, Any] = rows.values_list(*alike).annotate(sums=Sums(rows.model, wanted.sums))
+    return sums
+
+
+def parts_of(wanted: Wanted, window: Window) -> Iterator[Part]:
+    """Return the rows that a window is added up from."""
     if wanted.raw:
-        yield from of_raw(wanted, (window.start, window.end), window)
+        yield from raw_parts(wanted, (window.start, window.end), window)
         return
     by_day = window.is_by_day or not wanted.timed
-    parts = pieces(window.start, window.end, window.zone, by_day=by_day)
-    if parts.days:
-        begin = cache(lambda day: midnight(day, window.zone))
-        days = rollups(wanted, UsageDay, DayMargin, DAY_MARGINS).filter(within("day", [parts.days]))
-        yield from of_rollups(wanted, days, "day", begin)
-    if parts.hours:
-        hours = rollups(wanted, UsageHour, HourMargin, HOUR_MARGINS).filter(
-            within("hour", parts.hours)
-        )
-        yield from of_rollups(wanted, hours, "hour")
-    for stretch in parts.rest:
-        yield from of_raw(wanted, stretch, window)
+    pieces_of_time = pieces(window.start, window.end, window.zone, by_day=by_day)
+    if pieces_of_time.days:
+        days = rollups(wanted, UsageDay, DayMargin, DAY_MARGINS)
+        begin = cache(lambda day: midnight(date.fromisoformat(day), window.zone))
+        yield Part(days.filter(within("day", [pieces_of_time.days])), F("day"), begin)
+    if pieces_of_time.hours:
+        hours = rollups(wanted, UsageHour, HourMargin, HOUR_MARGINS)
+        yield Part(hours.filter(within("hour", pieces_of_time.hours)), F("hour"), utc)
+    for stretch in pieces_of_time.rest:
+        yield from raw_parts(wanted, stretch, window)
 
 
 def rollups(
@@ -105,10 +145,40 @@ def rollups(
     kept: Mapping[str, Sequence[str]],
 ) -> QuerySet[Any]:
     """Return the fewest rollups that know every column that is asked about."""
-    for margin, columns in kept.items():
-        if wanted.asked_about.issubset(columns):
-            return margins.objects.filter(margin=margin)
-    return full._default_manager.all()
+    known = (margin for margin, columns in kept.items() if wanted.asked_about.issubset(columns))
+    margin = next(known, None)
+    rows = margins.objects.filter(margin=margin) if margin else full._default_manager.all()
+    if not wanted.of_decisions:
+        rows = rows.filter(requests__gt=0)
+    if not wanted.of_calls:
+        rows = rows.filter(decisions__gt=0)
+    return matching(wanted, rows)
+
+
+def raw_parts(wanted: Wanted, stretch: Stretch, window: Window) -> Iterator[Part]:
+    """Return a stretch's calls and decisions themselves, by hours."""
+    for hours in hours_of(*stretch, window.zone):
+        within_hours = [(max(stretch[0], hours.first), min(stretch[1], hours.end))]
+        if wanted.of_calls:
+            calls = UsageEvent.objects.filter(within("occurred_at", within_hours))
+            yield Part(matching(wanted, calls), hour_of("occurred_at", hours), utc)
+        if wanted.of_decisions:
+            made = Decision.objects.filter(within("created_at", within_hours))
+            decisions = made.annotate(route=ROUTE)  # type: ignore[no-redef]
+            yield Part(matching(wanted, decisions), hour_of("created_at", hours), utc)
+
+
+def matching(wanted: Wanted, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return those rows that are asked for, whatever their time."""
+    conditions = fulfilled(wanted.project_id, wanted.conditions)
+    only = any_of(wanted.columns, wanted.only)
+    return rows.filter(conditions, only, project_id=wanted.project_id).order_by()
+
+
+@lru_cache(maxsize=1024)
+def utc(time: str) -> datetime:
+    """Read a moment in UTC."""
+    return datetime.fromisoformat(time).replace(tzinfo=UTC)
 
 
 def within(column: str, stretches: Iterable[tuple[Any, Any]]) -> Q:
@@ -117,66 +187,6 @@ def within(column: str, stretches: Iterable[tuple[Any, Any]]) -> Q:
         or_,
         (Q(**{f"{column}__gte": start, f"{column}__lt": end}) for start, end in stretches),
     )
-
-
-def of_rollups(
-    wanted: Wanted,
-    rows: QuerySet[Any],
-    time: str,
-    begin: Any = lambda hour: hour,
-) -> Iterator[Row]:
-    """Return the sums of rollups, whose time is in a column and begins when `begin` says."""
-    rows = rows.filter(fulfilled(wanted.project_id, wanted.conditions))
-    if not wanted.of_decisions:
-        rows = rows.filter(requests__gt=0)
-    if not wanted.of_calls:
-        rows = rows.filter(decisions__gt=0)
-    times = {"time": F(time)} if wanted.timed else {}
-    for row in grouped(wanted, rows, times, wanted.sums, {}):
-        yield row if row.moment is None else row._replace(moment=begin(row.moment))
-
-
-def of_raw(wanted: Wanted, stretch: Stretch, window: Window) -> Iterator[Row]:
-    """Return the sums of a stretch's calls and decisions themselves, by hours where timed."""
-    matching = fulfilled(wanted.project_id, wanted.conditions)
-    past = past_the_hour(window.start, window.zone)
-    if wanted.of_calls:
-        calls = UsageEvent.objects.filter(within("occurred_at", [stretch])).filter(matching)
-        times = {"time": HourOf("occurred_at", past)} if wanted.timed else {}
-        yield from grouped(wanted, calls, times, wanted.of_calls, OF_CALLS)
-    if wanted.of_decisions:
-        decisions = Decision.objects.filter(within("created_at", [stretch]))
-        decisions = decisions.annotate(route=ROUTE).filter(matching)  # type: ignore[no-redef]
-        times = {"time": HourOf("created_at", past)} if wanted.timed else {}
-        yield from grouped(wanted, decisions, times, wanted.of_decisions, OF_DECISIONS)
-
-
-def grouped(
-    wanted: Wanted,
-    rows: QuerySet[Any],
-    times: Mapping[str, Combinable],
-    sums: Sequence[str],
-    special: Mapping[str, Combinable],
-) -> Iterator[Row]:
-    """Return the sums of rows by time and columns; what is not among `sums` is 0."""
-    # A sum may not be called like the column that it is of.
-    totals = {f"sum_{name}": special.get(name) or Sum(name) for name in sums}
-    rows = rows.filter(any_of(wanted.columns, wanted.only), project_id=wanted.project_id).order_by()
-    found: Iterable[Sequence[Any]]
-    if times or wanted.columns:
-        found = rows.annotate(**times).values_list(*times, *wanted.columns).annotate(**totals)
-    else:
-        found = [tuple(rows.aggregate(**totals).values())]
-    place = {name: index for index, name in enumerate(sums)}
-    picked = [place.get(name) for name in wanted.sums]
-    width = len(times) + len(wanted.columns)
-    for row in found:
-        amounts = row[width:]
-        yield Row(
-            moment=row[0] if times else None,
-            values=tuple(row[len(times) : width]),
-            sums=[0 if index is None else amounts[index] or 0 for index in picked],
-        )
 
 
 def any_of(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Q:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import F, Q, QuerySet
 
-from routing.actions.budgets import MAX_PERCENT
+from routing.actions.budgets import MAX_PERCENT, RESTORABLE
 from routing.budgets import begins_at, next_start
 from routing.models import AtLimit, Budget
 from routing.queries.budgets import limit_of
@@ -63,10 +63,24 @@ def budgets_of(project: Project) -> QuerySet[Budget]:
     Those of the team come first, then the project's.
     """
     return (
-        Budget.objects.filter(Q(project=None) | Q(project=project), team=project.team_id)
+        Budget.objects.filter(over(project))
         .select_related("team", "project")
         .order_by(F("project").asc(nulls_first=True), "key_id", "created_at", "id")
     )
+
+
+def deleted_budgets_of(project: Project, now: dt.datetime) -> QuerySet[Budget]:
+    """Return those that were deleted and can still be brought back, the last deleted first."""
+    return (
+        Budget.with_deleted.filter(over(project), deleted_at__gt=now - RESTORABLE)
+        .select_related("team", "project")
+        .order_by("-deleted_at", "-id")
+    )
+
+
+def over(project: Project) -> Q:
+    """Return that requests of a project count towards a budget."""
+    return Q(Q(project=None) | Q(project=project), team=project.team_id)
 
 
 def standings(budgets: Iterable[Budget], now: dt.datetime) -> list[Standing]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Exists, Q
 
-from leaderboard.queries import current_pointers
+from leaderboard.models import CurrentTable
 from routing.models import Policy
 from routing.queries.policies import policy_versions
 from teams.models import AuditEvent, Project
@@ -62,15 +62,17 @@ def policy_change(policy: Policy, what: str, name: str) -> Change:
 
 def table_changes(project: Project, start: datetime, end: datetime) -> Iterator[Change]:
     """Yield the moments at which another table began to route: the team's own, or the public."""
-    team_id = current_pointers(project.team_id).values_list("team_id", flat=True).first()
-    whose = Q(team=None) if team_id is None else Q(team_id=team_id)
+    has_own = Exists(CurrentTable.objects.filter(team=project.team_id))
     events = AuditEvent.objects.filter(
-        whose, verb__in=TABLE_VERBS, created_at__gte=start, created_at__lt=end
+        Q(has_own, team=project.team_id) | Q(~has_own, team=None),
+        verb__in=TABLE_VERBS,
+        created_at__gte=start,
+        created_at__lt=end,
     )
     for event in events.order_by("-created_at", "-pk")[:MOST]:
         before = event.details.get("before")
         if before != event.target:
-            comparable = team_id is None and before is not None
+            comparable = event.team_id is None and before is not None
             yield Change(
                 at=event.created_at,
                 what="table",

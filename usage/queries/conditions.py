@@ -55,6 +55,8 @@ def fulfilled(project_id: int, conditions: Conditions) -> Q:
         found &= any_of(project_id, group, values)
     for group, values in conditions.exclude.items():
         found &= ~any_of(project_id, group, values)
+    for (group, value), (other, its) in conditions.not_both:
+        found &= ~(any_of(project_id, group, [value]) & any_of(project_id, other, [its]))
     return found
 
 

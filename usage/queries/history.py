@@ -1,6 +1,6 @@
 """Usage over time and in total."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import accumulate
@@ -91,11 +91,11 @@ def usage_over_time(project: Project, asked: UsageFilter, now: datetime) -> Hist
     asked for by time, since there may be thousands of others; these are what is left of all.
     """
     sums, before = sums_of(asked.metric), previous(asked.window, now) if asked.compare else None
+    windows = [asked.window, before] if before else [asked.window]
     keys = keys_of(project.pk) if {"key", "member"} & {*asked.groups} else {}
     groups = ranked(project, asked, keys)
     shown = groups[:MAX_SERIES]
-    current = by_place(project, asked, asked.window, shown, rest=len(groups) > len(shown))
-    earlier = by_place(project, asked, before, shown, rest=True) if before else {}
+    current, earlier, *_ = [*by_place(project, asked, windows, shown), {}]
     series = []
     for names in [*(one.names for one in shown), (OTHER,)]:
         if names == (OTHER,) and not (current.get(names) or earlier.get(names)):
@@ -130,7 +130,8 @@ def ranked(
     readers = [(columns.index(COLUMNS[group]), reader(group, keys)) for group in asked.groups]
     groups: dict[Names, Group] = {}
     wanted = Wanted(project.pk, asked.conditions, columns, sums, timed=False, raw=asked.is_raw)
-    for row in added_up(wanted, asked.window):
+    (rows,) = added_up((wanted, asked.window))
+    for row in rows:
         names = tuple([read(row.values[column]) or NONE for column, read in readers])
         known = groups.get(names)
         if known is None:
@@ -159,23 +160,34 @@ def sums_of(metric: str) -> tuple[str, ...]:
 
 
 def by_place(
-    project: Project, asked: UsageFilter, window: Window, shown: Iterable[Group], *, rest: bool
-) -> dict[Names, ByPlace]:
-    """Return the sums of groups by bucket, and where there is a `rest`, that of all others."""
+    project: Project, asked: UsageFilter, windows: Sequence[Window], shown: Iterable[Group]
+) -> list[dict[Names, ByPlace]]:
+    """Return for each window the sums of groups by bucket, and those of all others."""
     columns, sums = columns_of(asked), sums_of(asked.metric)
     names = {values: one.names for one in shown for values in one.values}
     wanted = Wanted(project.pk, asked.conditions, columns, sums, timed=True, raw=asked.is_raw)
+    together = replace(wanted, columns=())
+    apart = [replace(wanted, only=tuple(names))] if names else []
+    found = iter(added_up(*((one, window) for window in windows for one in (together, *apart))))
+    return [split(window, next(found), next(found) if names else [], names) for window in windows]
+
+
+def split(
+    window: Window,
+    together: Iterable[Row],
+    apart: Iterable[Row],
+    names: Mapping[tuple[str, ...], Names],
+) -> dict[Names, ByPlace]:
+    """Return sums by bucket: those that are `apart` by name, and what is left of all `together`."""
     groups: dict[Names, ByPlace] = {}
-    if names:
-        for row in added_up(replace(wanted, only=tuple(names)), window):
-            add_at(groups.setdefault(names[row.values], {}), window, row)
-    if rest:
-        others: ByPlace = {}
-        for row in added_up(replace(wanted, columns=()), window):
-            add_at(others, window, row)
-        for place, amounts in merged(groups).items():
-            others[place] = [*map(sub, others[place], amounts)]
-        groups[OTHER,] = {place: amounts for place, amounts in others.items() if any(amounts)}
+    for row in apart:
+        add_at(groups.setdefault(names[row.values], {}), window, row)
+    others: ByPlace = {}
+    for row in together:
+        add_at(others, window, row)
+    for place, amounts in merged(groups).items():
+        others[place] = [*map(sub, others[place], amounts)]
+    groups[OTHER,] = {place: amounts for place, amounts in others.items() if any(amounts)}
     return groups
 
 
@@ -251,37 +263,27 @@ def totals(project: Project, asked: UsageFilter, now: datetime) -> Totals:
 
     How sure the saving is, is only told of the window.
     """
-    before = previous(asked.window, now)
-    earlier = used_in(project, asked, before)
+    before, sums = previous(asked.window, now), (*SUMS, *latency.COLUMNS)
+    everything = wanted_at_once(project, asked, (), sums)
+    by_work = wanted_at_once(project, asked, ("model", "route"), COMPARISON_SUMS)
+    *found, compared = added_up(
+        (everything, asked.window), (everything, before), (by_work, asked.window)
+    )
+    used, earlier = (figures_of(sums, pooled(row.sums for row in rows)) for rows in found)
     saved = earlier.baseline_cost_micro_usd - earlier.compared_cost_micro_usd
     return Totals(
         window=asked.window,
-        used=used_in(project, asked, asked.window),
+        used=used,
         saved=saving(
-            compared_in(project, asked),
+            [
+                Compared(model, route, cost, baseline)
+                for _, (model, route), (cost, baseline) in compared
+            ],
             current_table(project.team_id),
             current_policy(project.pk).baseline_model,
         ),
         previous=Totals(before, earlier, Saving(saved)),
     )
-
-
-def used_in(project: Project, asked: UsageFilter, window: Window) -> Figures:
-    """Return a window's figures."""
-    sums = (*SUMS, *latency.COLUMNS)
-    rows = added_up(wanted_at_once(project, asked, (), sums), window)
-    return figures_of(sums, pooled(row.sums for row in rows))
-
-
-def compared_in(project: Project, asked: UsageFilter) -> list[Compared]:
-    """Return what is compared to the baseline model in the window that is asked for."""
-    wanted = wanted_at_once(project, asked, ("model", "route"), COMPARISON_SUMS)
-    return [
-        Compared(model, route, cost, baseline)
-        for (model, route), (cost, baseline) in (
-            (row.values, row.sums) for row in added_up(wanted, asked.window)
-        )
-    ]
 
 
 def wanted_at_once(

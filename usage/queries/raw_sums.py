@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from django.db.models import Case, Count, DateTimeField, F, Func, Q, Sum, Value, When
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce, Concat
+from django.db.models.functions import Coalesce, Concat, Greatest
 
 from routing.engine.explain import FALLBACKS
 from usage import latency
 from usage.models import Status
+from usage.ranges import Hours
 from usage.sums import CALL_SUMS
 
 FAILED: Final = Q(status=Status.ERROR)
@@ -47,8 +48,13 @@ OF_DECISIONS: Final[dict[str, Combinable]] = {
 }
 
 
-class HourOf(Func):
-    """The beginning of the hour of a moment, where hours begin some minutes past those of UTC.
+def hour_of(moment: str, hours: Hours) -> Combinable:
+    """Return the beginning of that one of some hours which holds a moment."""
+    return Greatest(TruncatedHour(moment, hours.past), Value(hours.first))
+
+
+class TruncatedHour(Func):
+    """A moment cut down to so many minutes past the hour of UTC.
 
     It is cut in UTC, since a clock that is put back has an hour twice.
     """

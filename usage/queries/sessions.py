@@ -6,7 +6,7 @@ from datetime import datetime
 from routing.models import Decision
 from usage.models import UsageEvent
 from usage.pricing import Tokens
-from usage.queries.prices import price_tiers
+from usage.queries.prices import price_lists
 from usage.timeline import Call, Choice, Timeline, timeline
 
 # So much of a session is shown, from its beginning.
@@ -52,7 +52,7 @@ def find_session(project_id: int, session_id: str) -> Session | None:
         # What is beyond the end of the one would be torn from the other.
         choices = [one for one in choices if one.at < min(cut)]
         calls = [one for one in calls if one.at < min(cut)]
-    prices = price_tiers(call.model for call in calls)
+    prices = price_lists(call.model for call in calls)
     return Session(timeline(choices, calls, prices), bool(cut))
 
 

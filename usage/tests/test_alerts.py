@@ -34,6 +34,7 @@ from usage.actions import alerts
 from usage.actions.alerts import (
     MAX_ATTEMPTS,
     NO_MAIL_SERVER,
+    TEST_PAUSE,
     do_alert,
     do_check_alerts,
     do_deliver_notices,
@@ -393,6 +394,7 @@ def test_a_test_reaches_everyone_and_is_not_repeated(apollo: Project, receiver: 
     assert "This is a test" in mail.outbox[0].body
     assert json.loads(receiver.came[0][1])["type"] == "budget.test"
     assert Notice.objects.get(channel="webhook").next_at is None
+    BudgetAlert.objects.update(created_at=timezone.now() - TEST_PAUSE)
     do_send_test(budget, NOVEMBER, 3 * DOLLAR)
     assert do_deliver_notices(timezone.now()) == 2
     assert [one.threshold for one in do_alert(budget, NOVEMBER, 60 * DOLLAR)] == [50]

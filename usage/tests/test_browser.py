@@ -83,6 +83,60 @@ def test_a_bar_opens_the_calls_behind_it_and_back_returns(usage_page: Page) -> N
     expect(usage_page).to_have_url(asked)
 
 
+def test_other_of_two_groups_opens_the_calls_behind_it(usage_page: Page, apollo: Project) -> None:
+    yesterday = timezone.now() - dt.timedelta(days=1)
+    for number in range(10):
+        model, route = f"lab/m{number // 2}", f"debugging/r{number % 2}"
+        cost = 9_000_000 if number < 7 else 3_000_000
+        report(
+            apollo,
+            f"call-{number}",
+            model=model,
+            route=route,
+            cost_micro_usd=cost,
+            occurred_at=yesterday,
+        )
+    settle()
+    usage_page.goto(usage_page.url + "?group=model&then=route")
+    usage_page.wait_for_selector(BAR, state="attached")
+    # Seven days of each series, of which Other is the last.
+    other = usage_page.locator(BAR).nth(8 * 7 + YESTERDAY)
+    other.scroll_into_view_if_needed()
+    bar = other.bounding_box()
+    assert bar is not None
+    usage_page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+    expect(usage_page).to_have_url(re.compile(r"usage/events/\?not_both=.+&from=.+&to=.+Z$"))
+    rows = usage_page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(
+        usage_page.get_by_role("link", name=re.compile(r"^Model and route: not "))
+    ).to_have_count(8)
+    usage_page.get_by_role("link", name="not lab/m0 with Debugging / R0").click()
+    expect(rows).to_have_count(4)
+
+
+@pytest.mark.parametrize(
+    ("cost_micro_usd", "top"),
+    [(3, "$0.000003"), (800, "$0.0008"), (2_000_000, "$2"), (30_000_000_000, "$30,000")],
+)
+def test_the_axis_has_plain_dollars(
+    page: Page,
+    live_server: Any,
+    apollo: Project,
+    bob: User,
+    cost_micro_usd: int,
+    top: str,
+) -> None:
+    report(apollo, "a", cost_micro_usd=cost_micro_usd, session_id="s")
+    settle()
+    sign_in(page, live_server, bob)
+    for address in ("usage/", "sessions/?session=s"):
+        page.goto(f"{live_server.url}/projects/apollo/{address}")
+        page.wait_for_selector(BAR, state="attached")
+        ticks = page.locator(".chart__plot .ytick text").all_text_contents()
+        assert ticks[-1] == top, ticks
+
+
 def test_the_address_holds_what_was_chosen(usage_page: Page) -> None:
     measure, by = usage_page.get_by_label("Measure"), usage_page.get_by_label("By", exact=True)
     measure.select_option("Requests")

@@ -70,6 +70,7 @@ def test_a_budget_is_made_read_changed_and_deleted(program: Client, apollo: Proj
     key_id = ApiKey.objects.get().public_id
     assert program.delete(url).json() == changed
     assert program.get(url).status_code == 404
+    assert Budget.with_deleted.get().deleted_at, "it can be brought back on the page"
     verbs = AuditEvent.objects.filter(actor=key_id).order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["budget.created", "budget.changed", "budget.deleted"]
 

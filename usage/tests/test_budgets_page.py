@@ -11,15 +11,15 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from kilo_site.tests.fixtures import SETUP
-from routing.actions.budgets import do_create_budget
+from routing.actions.budgets import do_create_budget, do_delete_budget
 from routing.models import Budget
 from teams.actions import do_add_member, do_create_key
 from teams.keys import Scope
 from teams.models import AuditEvent, Project, Role, Team, User
-from usage.actions.alerts import do_alert, do_deliver_notices
+from usage.actions.alerts import TEST, do_alert, do_deliver_notices
+from usage.actions.retention import do_forget_old
 from usage.models import BudgetAlert, Notice
 from usage.tests.traffic import report, settle
-from usage.views import budgets as budget_views
 
 URL = "/projects/apollo/budgets/"
 DOLLAR = 1_000_000
@@ -220,12 +220,12 @@ def test_deleting_asks_first_and_can_be_undone(owner: Client, apollo: Project) -
     page = owner.post(address(budget, "delete/"), follow=True).content.decode()
     assert "The budget of the project Apollo is deleted." in page
     assert not Budget.objects.exists()
-    page = owner.post(f"{URL}restore/", follow=True).content.decode()
+    page = owner.post(address(budget, "restore/"), follow=True).content.decode()
     assert "The budget of the project Apollo is back." in page
     back = Budget.objects.get()
     assert (back.public_id, back.webhook_secret) == (budget.public_id, budget.webhook_secret)
     assert do_alert(back, timezone.now().date().replace(day=1), 60 * DOLLAR) == []
-    page = owner.post(f"{URL}restore/", follow=True).content.decode()
+    page = owner.post(address(budget, "restore/"), follow=True).content.decode()
     assert "There is nothing to bring back any more." in page
     assert [
         row.verb for row in AuditEvent.objects.filter(verb__startswith="budget.").order_by("pk")
@@ -243,15 +243,85 @@ def test_thresholds_passed_at_once_point_to_the_one_that_was_told(
     assert "nobody to tell" in page_of(owner)
 
 
-def test_what_was_deleted_a_while_ago_is_gone(
+def test_any_budget_that_was_deleted_within_30_days_can_be_brought_back(
+    owner: Client, apollo: Project
+) -> None:
+    budgets = [make(apollo, limit_micro_usd=number * DOLLAR) for number in (7, 8, 9)]
+    for budget in budgets:
+        owner.post(address(budget, "delete/"))
+    elsewhere = Client()
+    elsewhere.force_login(User.objects.get(email="alice@example.org"))
+    page = page_of(elsewhere)
+    assert page.count("Bring it back") == 3
+    assert page.index("$9.00") < page.index("$8.00") < page.index("$7.00")
+    deleted_days_ago(budgets[0], 29)
+    deleted_days_ago(budgets[1], 30)
+    assert page_of(owner).count("Bring it back") == 2
+    for budget in budgets:
+        owner.post(address(budget, "restore/"))
+    assert [*Budget.objects.all()] == [budgets[0], budgets[2]]
+
+
+def deleted_days_ago(budget: Budget, days: int) -> None:
+    at = timezone.now() - dt.timedelta(days=days)
+    Budget.with_deleted.filter(pk=budget.pk).update(deleted_at=at)
+
+
+def test_what_cannot_be_brought_back_any_more_is_removed(owner: Client, apollo: Project) -> None:
+    new, old, kept = make(apollo), make(apollo), make(apollo)
+    for budget, days in ((new, 29), (old, 31)):
+        owner.post(address(budget, "delete/"))
+        deleted_days_ago(budget, days)
+    do_forget_old(400)
+    assert {*Budget.with_deleted.all()} == {new, kept}
+
+
+def test_a_budget_that_is_back_knows_what_was_spent_meanwhile(
+    owner: Client, apollo: Project
+) -> None:
+    budget = make(apollo, emails=["alice@example.org"])
+    do_alert(budget, dt.date(2026, 11, 1), 60 * DOLLAR)
+    owner.post(address(budget, "delete/"))
+    report(apollo, "meanwhile", cost_micro_usd=70 * DOLLAR)
+    settle()
+    owner.post(address(budget, "restore/"))
+    page = page_of(owner)
+    assert "$70.00" in page
+    assert "of $100.00, 70%" in page
+    # What it would have told before it was deleted comes too late.
+    assert "The budget was deleted before it could be sent." in page
+    do_deliver_notices(timezone.now())
+    assert not mail.outbox
+
+
+def test_a_team_with_as_many_budgets_as_it_may_have_brings_none_back(
     owner: Client, apollo: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner.post(address(make(apollo), "delete/"))
-    assert "Bring it back" in page_of(owner)
-    monkeypatch.setattr(budget_views, "RESTORABLE_SECONDS", 0)
-    assert "Bring it back" not in page_of(owner)
-    owner.post(f"{URL}restore/")
+    budget = make(apollo)
+    owner.post(address(budget, "delete/"))
+    make(apollo)
+    monkeypatch.setattr("routing.actions.budgets.MAX_BUDGETS", 1)
+    page = owner.post(address(budget, "restore/"), follow=True).content.decode()
+    assert "A team has at most 1 budgets. Delete one first." in page
+    assert Budget.objects.count() == 1
+
+
+def test_a_budget_of_others_is_not_brought_back(
+    owner: Client, editor: Client, apollo: Project, borealis: Project
+) -> None:
+    theirs = do_create_budget(
+        borealis.team, borealis, actor=SETUP, period="daily", limit_micro_usd=DOLLAR
+    )
+    team_s = of_team(apollo)
+    for budget in (theirs, team_s):
+        do_delete_budget(budget, actor=SETUP)
+    assert page_of(owner).count("Bring it back") == 1
+    assert "Bring it back" not in page_of(editor)
+    assert editor.post(address(team_s, "restore/")).status_code == 403
+    owner.post(address(theirs, "restore/"))
     assert not Budget.objects.exists()
+    owner.post(address(team_s, "restore/"))
+    assert Budget.objects.get() == team_s
 
 
 def test_the_page_asks_as_little_for_many_budgets_as_for_one(
@@ -273,7 +343,7 @@ def test_who_lost_the_right_cannot_bring_a_budget_back(
     person = User.objects.get(email="erin@example.org")
     do_add_member(apollo.team, person, Role.VIEWER, actor=SETUP)
     assert "Bring it back" not in page_of(editor)
-    assert editor.post(f"{URL}restore/").status_code == 403
+    assert editor.post(address(budget, "restore/")).status_code == 403
     assert not Budget.objects.exists()
 
 
@@ -326,6 +396,23 @@ def test_a_test_is_sent_and_its_result_shown(owner: Client, apollo: Project) -> 
     page = owner.post(address(budget, "test/"), follow=True).content.decode()
     assert mail.outbox[0].subject.startswith("A test of the monthly budget")
     assert "Delivered" in page
+
+
+def test_a_budget_is_tested_at_most_every_30_seconds(owner: Client, apollo: Project) -> None:
+    budget, other = (make(apollo, emails=["alice@example.org"]) for _ in range(2))
+    owner.post(address(budget, "test/"))
+    page = owner.post(address(budget, "test/"), follow=True).content.decode()
+    assert re.search(r"less than 30 seconds ago\. Send the next one in ([12]\d|30) seconds\.", page)
+    assert len(mail.outbox) == 1
+    owner.post(address(other, "test/"))
+    assert len(mail.outbox) == 2
+    tests = BudgetAlert.objects.filter(threshold=TEST, budget=budget)
+    tests.update(created_at=timezone.now() - dt.timedelta(seconds=29.5))
+    page = owner.post(address(budget, "test/"), follow=True).content.decode()
+    assert "Send the next one in 1 second." in page
+    tests.update(created_at=timezone.now() - dt.timedelta(seconds=30))
+    owner.post(address(budget, "test/"))
+    assert len(mail.outbox) == 3
 
 
 def test_a_test_of_a_budget_that_tells_nobody_says_so(owner: Client, apollo: Project) -> None:

@@ -1,12 +1,22 @@
 """Claims are written so that what is written still holds."""
 
+import json
+from typing import Any
+
 import pytest
+from django.utils.html import json_script
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.money import MICRO
 from routing.counterfactual import Span
-from usage.templatetags.figures import bars, usd_at_most
+from usage.templatetags.figures import bars, figure_script, number_cells, usd_at_most
+
+# What a figure is made of.
+figures = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.text("<>&/!-\"'\\aé\u2028"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("<>&a"), inner),
+)
 
 
 @given(st.integers(1, 10**9))
@@ -27,3 +37,19 @@ def test_a_price_at_most_is_never_written_too_high_nor_much_too_low(micro_usd: i
 )
 def test_a_span_of_bars_is_said_in_words(span: Span, words: str) -> None:
     assert bars(span) == words
+
+
+def test_cells_are_written_as_text_and_nothing_as_a_dash() -> None:
+    assert number_cells(["$1.20", "", "<b>&"]) == (
+        '<td class="num">$1.20</td><td class="num"><span class="muted">–</span></td>'
+        '<td class="num">&lt;b&gt;&amp;</td>'
+    )
+
+
+@given(st.dictionaries(st.text("<>&a"), figures))
+def test_a_figure_is_written_as_safely_as_django_would(figure: dict[str, Any]) -> None:
+    start, end = '<script id="usage-figure" type="application/json">', "</script>"
+    written, usual = (write(figure, "usage-figure") for write in (figure_script, json_script))
+    inner, expected = (one.removeprefix(start).removesuffix(end) for one in (written, usual))
+    assert json.loads(inner) == json.loads(expected) == figure
+    assert not {*"<>&"} & {*inner}

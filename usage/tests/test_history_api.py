@@ -239,6 +239,18 @@ CONDITIONS: list[tuple[dict[str, Any], Callable[[UsageEvent], bool]]] = [
     ({"member": "(none)"}, lambda row: int(row.event_id[-1]) % 2 == 0),
     ({"not_member": "alice@example.org"}, lambda row: int(row.event_id[-1]) % 2 == 0),
     ({"member": "bob@example.org"}, lambda _row: False),
+    (
+        {"not_both": "model=lab/small&status=ok"},
+        lambda row: (row.model, row.status) != ("lab/small", "ok"),
+    ),
+    (
+        {"not_both": ["provider=lab&session=s1", "route=%28none%29&status=cancelled"]},
+        lambda row: row.model != "far/one" and row.session_id != "s1",
+    ),
+    (
+        {"not_both": "member=(none)&route=debugging", "not_model": "lab/large"},
+        lambda row: row.event_id[-1] == "1" or row.model == "far/one",
+    ),
 ]
 
 
@@ -481,6 +493,12 @@ def test_an_unknown_choice_is_refused_with_the_allowed_ones(
         ({"then": "session", "range": "30d"}, "group"),
         ({"session": "s1", "from": "2026-03-01", "to": "2026-03-08"}, "session"),
         ({"rows": "all"}, "rows"),
+        ({"not_both": "model=lab/small"}, "not_both"),
+        ({"not_both": "model=lab/small&model=lab/large"}, "not_both"),
+        ({"not_both": "model=lab/small&colour=red"}, "not_both"),
+        ({"not_both": "model=lab/small&status=ok&mode=default"}, "not_both"),
+        ({"not_both": "anything"}, "not_both"),
+        ({"not_both": [f"model=m{index}&status=ok" for index in range(51)]}, "not_both"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -15,6 +17,7 @@ from leaderboard.tests.tables import publish_table, table_bytes
 from routing.models import Decision, Policy, TaskOutcome
 from routing.tests.test_route_api import RENAME, ask, turn
 from teams.models import Project, User
+from usage import export
 from usage.tests.traffic import EVIDENCE, decide, report, settle
 
 pytestmark = pytest.mark.django_db
@@ -102,7 +105,7 @@ def test_the_csv_holds_the_decisions_that_the_url_asks_for(
     decide(apollo, model="lab/two", confidence=0.3, switched=True)
     response = browser_of_bob.get("/projects/apollo/decisions.csv?min_confidence=0.5")
     assert "apollo-decisions.csv" in response["Content-Disposition"]
-    (row,) = csv.DictReader(response.content.decode().splitlines())
+    (row,) = csv.DictReader(content_of(response).splitlines())
     assert (row["model"], row["runner_up"], row["switched"]) == ("lab/one", "lab/large", "false")
     assert row["session"].startswith("'=")
     assert row["created_at"].endswith("Z")
@@ -124,8 +127,52 @@ def test_all_of_the_list_is_in_the_csv_whatever_page_it_is_asked_from(
     ).content.decode()
     link = re.search(r'href="([^"]+decisions\.csv[^"]*)"', second)
     assert link
-    table = browser_of_bob.get(link[1].replace("&amp;", "&")).content.decode()
+    table = content_of(browser_of_bob.get(link[1].replace("&amp;", "&")))
     assert len(table.splitlines()) == 52
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_decisions_come_whole_and_in_order_however_many_are_fetched_at_a_time(
+    apollo: Project,
+    borealis: Project,
+    browser_of_bob: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    order: str,
+) -> None:
+    monkeypatch.setattr(export, "FETCHED", 2)
+    at = timezone.now() - dt.timedelta(hours=9)
+    made = [
+        decide(apollo, created_at=at + dt.timedelta(hours=number // 3), switched=number == 4)
+        for number in range(7)
+    ]
+    decide(apollo, model="lab/large")
+    decide(borealis)
+    response = browser_of_bob.get(f"/projects/apollo/decisions.csv?order={order}&model=lab/small")
+    rows = list(csv.DictReader(content_of(response).splitlines()))
+    expected = made if order == "oldest" else made[::-1]
+    assert [row["id"] for row in rows] == [one.public_id for one in expected]
+    assert [row["id"] for row in rows if row["switched"] == "true"] == [made[4].public_id]
+
+
+def test_a_file_of_decisions_begins_before_the_last_is_read_and_has_no_end(
+    apollo: Project, browser_of_bob: Client
+) -> None:
+    Decision.objects.bulk_create(
+        Decision(project=apollo, public_id=f"dec_{number}", key_id="k", model="lab/small")
+        for number in range(10_500)
+    )
+    response: Any = browser_of_bob.get("/projects/apollo/decisions.csv")
+    pieces = iter(response.streaming_content)
+    assert next(pieces).startswith(b"id,created_at,")
+    with CaptureQueriesContext(connection) as read:
+        next(pieces)
+    assert len(read) == 1
+    assert 1 + sum(piece.count(b"\n") for piece in pieces) > 10_000
+
+
+def content_of(response: Any) -> str:
+    """Return a file."""
+    return b"".join(response.streaming_content).decode()
 
 
 def test_the_list_shows_who_came_second_and_what_the_session_did(

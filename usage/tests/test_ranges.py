@@ -13,15 +13,20 @@ from usage.ranges import (
     BUCKETS,
     BUCKETS_OF,
     DAY,
+    EPOCH,
     HOUR,
     MAX_LENGTH,
     Window,
     between,
+    ceiling,
     clock_length,
+    cut,
     floor,
+    hours_of,
     is_midnight,
     midnight,
     offered_between,
+    past_the_hour,
     pieces,
     previous,
     window,
@@ -150,6 +155,22 @@ def test_a_stretch_is_taken_apart_without_gap_or_overlap(asked: Window, by_day: 
     assert all(before[1] == after[0] for before, after in pairwise(parts))
     assert all(start < stop for start, stop in parts)
     assert sum((stop - start for start, stop in found.rest), timedelta(0)) < HOUR * 1.5
+
+
+@given(moments, st.timedeltas(HOUR, 40 * DAY), zones)
+def test_hours_lie_together_where_they_begin_at_the_same_minutes(
+    start: datetime, length: timedelta, zone: ZoneInfo
+) -> None:
+    first, end = floor(start, "hour", zone), start + length
+    found = hours_of(start, end, zone)
+    assert found[0].first == first
+    assert found[-1].end == ceiling(end, "hour", zone)
+    assert all(before.end == after.first for before, after in pairwise(found))
+    for at in cut(first, end, "hour", zone):
+        (hours,) = (one for one in found if one.first <= at < one.end)
+        assert at == hours.first or (at - EPOCH) % HOUR == hours.past == past_the_hour(at, zone)
+    for hours in found:
+        assert hours.end - HOUR <= hours.last < hours.end
 
 
 @given(named())

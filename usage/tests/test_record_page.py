@@ -177,8 +177,8 @@ def test_embedded_there_is_nothing_to_discard_or_try_again(operator: Client) -> 
 @pytest.mark.production
 def test_an_empty_stream_is_in_order(operator: Client, store: RedisStore) -> None:
     page = shown(operator)
-    assert page.count("In order") == 2
-    assert page.count(NOTHING) == 2
+    assert page.count("In order") == 3
+    assert page.count(NOTHING) == 3
     assert 'role="alert"' not in page
 
 
@@ -274,9 +274,11 @@ def test_once_the_cause_is_mended_it_is_recorded_when_tried_again(
     [waiting] = store.waiting(USAGE, 1)
     store.forget(USAGE, [waiting])
     store.set_aside(USAGE, waiting.event, "refused for a while")
+    [line] = downloaded(operator, "usage")
+    assert (line["event"]["event_id"], line["event"]["model"]) == ("e1", "lab/small")
     page = post(operator, "try_set_aside_again", "usage")
     assert "To be recorded again: 1 usage event." in page
-    assert page.count(NOTHING) == 2
+    assert page.count(NOTHING) == 3
     settle()
     assert UsageEvent.objects.get().event_id == "e1"
     audited = AuditEvent.objects.get(verb="record.tried_again")

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+from bisect import bisect_left
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,11 +13,10 @@ from django.db import connection
 from django.db.models import Model, Sum
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from lib import partitions
-from lib.ids import new_id
-from lib.store import DECISIONS, USAGE, RedisStore, get_store
+from lib.store import USAGE, RedisStore, get_store
 from routing.models import Decision, StaleHour
 from teams.actions import SystemActor, do_change_time_zone
 from teams.models import Project
@@ -73,6 +73,15 @@ def test_an_event_is_in_the_database_once_a_worker_has_been_there(apollo_key: st
     assert UsageEvent.objects.get().event_id == "e1"
 
 
+@pytest.mark.production
+def test_a_report_asks_the_database_once(
+    apollo_key: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    send(apollo_key, "e1", "e2")
+    with django_assert_num_queries(1):
+        assert send(apollo_key, "e3", *(f"e{number}" for number in range(4, 100)))["accepted"] == 97
+
+
 def test_an_event_is_a_duplicate_before_and_after_it_is_recorded(apollo_key: str) -> None:
     assert send(apollo_key, "e1", "e2")["accepted"] == 2
     assert send(apollo_key, "e2", "e3")["duplicates"] == 1
@@ -90,7 +99,7 @@ def test_a_recorder_that_dies_before_it_forgets_doubles_nothing(
     store = redis_store(settings)
     waiting = store.waiting(USAGE, 10)
     # What it did, but for the last step.
-    recording.write(recording.readable(store, waiting))
+    recording.record(store, waiting)
     send(apollo_key, "e3")
     settle()
     assert UsageEvent.objects.count() == 3
@@ -98,33 +107,95 @@ def test_a_recorder_that_dies_before_it_forgets_doubles_nothing(
     assert UsageHour.objects.aggregate(all=Sum("requests"))["all"] == 3
 
 
-@pytest.mark.production
-def test_a_decision_that_may_still_wait_is_not_told_to_be_unknown(
-    apollo_key: str, settings: Settings
-) -> None:
-    decision_id = new_id("dec")
-    # As a recorder that was killed leaves it for a while.
-    with redis_store(settings).recording(DECISIONS, 0):
-        held_up = send(apollo_key, "e1", decision_id=decision_id)
-    assert held_up["error"]["code"] == "store_unavailable"
-    assert send(apollo_key, "e1", decision_id=decision_id)["error"]["code"] == "decision_not_found"
+def line(project: Project, event_id: str, **fields: Any) -> bytes:
+    """An event as it waits in the stream."""
+    made_up: dict[str, Any] = dict.fromkeys(recording.COLUMNS, "") | {
+        "key": recording.key_of(project.pk, event_id),
+        "project_id": project.pk,
+        "event_id": event_id,
+        "occurred_at": NOW,
+        "received_at": NOW,
+        "model": "lab/small",
+        "status": "ok",
+        "cost_differs": False,
+    }
+    for name in recording.COLUMNS:
+        if name.endswith("_tokens"):
+            made_up[name] = 0
+        if name.endswith(("_usd", "_ms")):
+            made_up[name] = None
+    return recording.encode([*(made_up | fields).values()])
 
 
 @pytest.mark.production
 def test_what_cannot_be_read_or_kept_is_set_aside_and_the_rest_lands(
-    apollo_key: str, settings: Settings
+    apollo: Project, apollo_key: str, settings: Settings
 ) -> None:
     store = redis_store(settings)
-    send(apollo_key, "e1")
-    [waiting] = store.waiting(USAGE, 1)
-    too_long = waiting.event.replace(b'"e1"', b'"e2"').replace(b"lab/small", b"x" * 500)
-    store.client.xadd(USAGE, {"event": b"not an event\n" + too_long})
-    send(apollo_key, "e3")
+    faulty = [
+        line(apollo, "e2", model="x" * 500),
+        line(apollo, "e3", input_tokens="many"),
+        line(apollo, "e4", status=None),
+        line(apollo, "e5", session_id="a\0b"),
+        line(apollo, "e6")[:40],
+        line(apollo, "e7").replace(b'"lab/small"', b'"lab'),
+        b'"e8"',
+        b"",
+    ]
+    batch = [line(apollo, "e0"), *faulty, line(apollo, "e9")]
+    for event in (b"nothing of ours", b"\n".join([recording.HEADER, *batch])):
+        store.client.xadd(USAGE, {"event": event})
+    send(apollo_key, "e10")
     settle()
-    assert set(UsageEvent.objects.values_list("event_id", flat=True)) == {"e1", "e3"}
-    aside = store.aside(USAGE, 10)
-    assert {one.event for one in aside} == {b"not an event", too_long}
-    assert [state.alarms for state in watching.stream_states()] == [[], ["set_aside"]]
+    assert set(UsageEvent.objects.values_list("event_id", flat=True)) == {"e0", "e9", "e10"}
+    aside = {one.event for one in store.aside(USAGE, 20)}
+    assert aside == {b"nothing of ours", *(recording.HEADER + b"\n" + one for one in faulty)}
+    assert [state.alarms for state in watching.stream_states()] == [[], ["set_aside"], []]
+
+
+@pytest.mark.production
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"',
+        "\\",
+        '\\"',
+        "null",
+        "",
+        ",",
+        "],[",
+        "\n",
+        "\r\n",
+        "\t",
+        "\\n",
+        "\\.",
+        "\x1f\x7f",
+        "é \u2028 \U0001f600",
+    ],
+)
+def test_texts_come_to_the_database_as_they_are(
+    apollo: Project, settings: Settings, text: str
+) -> None:
+    texts = [text, text * 3, f"a{text}b", f"{text}]\n[{text}"]
+    lines = [line(apollo, f"e{place}", session_id=one) for place, one in enumerate(texts)]
+    redis_store(settings).client.xadd(USAGE, {"event": b"\n".join([recording.HEADER, *lines])})
+    settle()
+    found = UsageEvent.objects.order_by("event_id").values_list("session_id", flat=True)
+    assert list(found) == texts
+
+
+@pytest.mark.production
+def test_an_event_that_waits_twice_is_recorded_once(apollo: Project, settings: Settings) -> None:
+    store = redis_store(settings)
+    store.client.xadd(USAGE, {"event": b"\n".join([recording.HEADER, line(apollo, "e0")])})
+    settle()
+    # As after the store has lost the ids of what waits: one that is there, and one twice at once.
+    batch = [line(apollo, name) for name in ("e0", "e1", "e1", "e2")]
+    store.client.xadd(USAGE, {"event": b"\n".join([recording.HEADER, *batch])})
+    settle()
+    names = UsageEvent.objects.order_by("event_id").values_list("event_id", flat=True)
+    assert list(names) == ["e0", "e1", "e2"]
+    assert UsageHour.objects.aggregate(all=Sum("requests"))["all"] == 3
 
 
 @pytest.mark.production
@@ -144,6 +215,7 @@ def test_what_comes_for_a_deleted_project_goes_with_it(
     apollo: Project, borealis: Project, apollo_key: str
 ) -> None:
     row = recording.EventRow(
+        key=recording.key_of(apollo.pk, "e1"),
         project_id=apollo.pk,
         event_id="e1",
         key_id="key",
@@ -168,9 +240,10 @@ def test_what_comes_for_a_deleted_project_goes_with_it(
         cost_differs=False,
         baseline_cost_micro_usd=None,
     )
-    other = msgspec.structs.replace(row, project_id=borealis.pk)
+    key = recording.key_of(borealis.pk, "e1")
+    other = msgspec.structs.replace(row, key=key, project_id=borealis.pk)
     apollo.delete()
-    assert recording.record_rows([row, other]) == {other.key}
+    assert recording.record_rows([row, other]) == {key}
     assert [event.project_id for event in UsageEvent.objects.all()] == [borealis.pk]
 
 
@@ -344,7 +417,7 @@ def test_quantiles_of_classes_are_close_to_those_of_the_calls() -> None:
     calls = sorted(int(draw.lognormvariate(8, 1)) for _ in range(5000))
     counts = [0] * latency.CLASSES
     for call in calls:
-        counts[latency.class_of(call)] += 1
+        counts[bisect_left(latency.BOUNDS_MS, call)] += 1
     for share in (0.5, 0.95):
         found = latency.quantile(counts, share)
         assert found is not None

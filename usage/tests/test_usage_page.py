@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from leaderboard.tests.tables import publish_table, table_bytes
 from routing.models import Policy, StaleHour
@@ -156,6 +156,57 @@ def test_behind_each_point_are_as_many_calls_as_it_is_high(
     for height, link in running:
         assert link
         assert rows_behind(browser, link) == height
+
+
+@pytest.mark.parametrize("groups", ["group=model&then=route", "group=session&then=member"])
+def test_behind_other_of_two_groups_are_exactly_the_calls_summed_in_it(
+    apollo: Project, browser: Client, apollo_key: str, groups: str
+) -> None:
+    """Each name of a pair that is shown is also in pairs that are not."""
+    for number in range(90):
+        report(
+            apollo,
+            f"call-{number}",
+            model=f"lab/m{number % 5}",
+            route=("debugging/bug_fixing", "refactoring/migration", "")[number % 3],
+            session_id=f"a&b=%{number % 15}",
+            key_id=f"key_{number % 2}",
+            cost_micro_usd=1 << number // 2,
+            occurred_at=NOON + dt.timedelta(hours=number % 5 * 7),
+        )
+    settle()
+    asked = f"{WEEK}&{groups}&not_model=lab/m4&not_both=model%3Dlab%2Fm3%26status%3Dok"
+    response = browser.get(f"{PAGE}?{asked}&metric=cost")
+    trace = traces_of(response)["Other"]
+    times = figure_of(response)["layout"]["meta"]["times"]
+    listed = []
+    for height, time in zip(trace["y"], times, strict=True):
+        if height:
+            rows = api_rows(apollo_key, trace["meta"]["rows"] + time)
+            assert sum(row["cost_micro_usd"] for row in rows) == round(height * 10**6)
+            assert rows_behind(browser, trace["meta"]["rows"] + time) == len(rows)
+            listed += rows
+    (link,) = links_of(response)["Other"]
+    assert sorted(row["event_id"] for row in api_rows(apollo_key, link)) == sorted(
+        row["event_id"] for row in listed
+    )
+    file: Any = browser.get(link.replace("events/?", "events.csv?"))
+    lines = csv.DictReader(b"".join(file.streaming_content).decode().splitlines())
+    assert {line["event_id"] for line in lines} == {row["event_id"] for row in listed}
+    # Asked the same way, the figures are those of the rest too, and so is their list.
+    back = browser.get(links_of(browser.get(link))["Usage"][-1])
+    assert rows_behind(browser, links_of(back)["Total"][0]) == len(listed)
+
+
+def api_rows(token: str, link: str) -> list[dict[str, Any]]:
+    """Return the calls that the API lists with the parameters of a page."""
+    query = link.partition("?")[2]
+    answer = Client().get(
+        f"/api/v1/usage/events?{query}&limit=200", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code == 200, answer.content
+    rows: list[dict[str, Any]] = answer.json()["data"]
+    return rows
 
 
 def test_behind_a_point_of_decisions_are_decisions(apollo: Project, browser: Client) -> None:
@@ -495,3 +546,19 @@ def test_filters_that_match_nothing_can_be_cleared(apollo: Project, browser: Cli
     assert "Nothing matches these filters" in text_of(response)
     found = browser.get(links_of(response)["Clear the filters"][0])
     assert sum(figure_of(found)["data"][0]["y"]) == 1
+
+
+@pytest.mark.parametrize("view", ["range=24h", "range=90d", "range=90d&compare=previous"])
+def test_however_much_is_shown_it_is_asked_for_at_once(
+    apollo: Project,
+    browser: Client,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+    view: str,
+) -> None:
+    for day in range(0, 120, 10):
+        at = timezone.now() - dt.timedelta(days=day)
+        report(apollo, f"call-{day}", model=f"lab/model-{day}", occurred_at=at)
+        decide(apollo, created_at=at)
+    settle()
+    with django_assert_max_num_queries(15):
+        assert traces_of(browser.get(f"{PAGE}?{view}"))

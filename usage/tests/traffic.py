@@ -10,6 +10,7 @@ from lib.ids import new_id
 from routing.actions.recording import do_mark_stale, do_record_decisions
 from routing.models import Decision
 from teams.models import Project
+from usage.actions.holding import do_take_in_held
 from usage.actions.recording import do_record_events
 from usage.actions.rolling import do_roll_up
 from usage.models import UsageEvent
@@ -127,5 +128,6 @@ def report(project: Project, event_id: str, **fields: Any) -> UsageEvent:
 def settle() -> None:
     """Record what waits and roll it up, as the worker does within seconds."""
     assert do_record_decisions()
+    assert do_take_in_held()
     assert do_record_events()
     do_roll_up()

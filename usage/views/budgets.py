@@ -1,12 +1,10 @@
 """The pages of a project's budgets."""
 
-import time
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.contrib import messages
-from django.core import serializers
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,25 +15,28 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from routing.actions.budgets import (
     AT_LIMIT_MEANS,
+    RESTORABLE,
     do_change_budget,
     do_delete_budget,
     do_renew_webhook_secret,
-    do_restore_budget,
 )
 from routing.budget_forms import BudgetForm
 from routing.models import AtLimit, Budget
 from teams.access import Access, Permission, project_page
-from usage.actions.alerts import TEST, do_send_again, do_send_test, has_mail_server
-from usage.actions.opening import do_open_budget
+from usage.actions.alerts import TEST, TooSoon, do_send_again, do_send_test, has_mail_server
+from usage.actions.opening import do_open_budget, do_reopen_budget
 from usage.budget_messages import scope_name
 from usage.models import BudgetAlert, Notice
-from usage.queries.budgets import Standing, budgets_of, standing_by_rollups, standings
+from usage.queries.budgets import (
+    Standing,
+    budgets_of,
+    deleted_budgets_of,
+    standing_by_rollups,
+    standings,
+)
 from usage.tasks import deliver_notices
 
 SHOWN_ALERTS = 6
-# Where the session keeps a budget that was deleted last, and for how long it can be brought back.
-DELETED = "deleted_budget"
-RESTORABLE_SECONDS = 600
 pages = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -55,15 +56,18 @@ class Row:
 def budgets(request: HttpRequest, access: Access) -> HttpResponse:
     """Show the budgets that a project's requests count towards, and their last alerts."""
     last = BudgetAlert.objects.prefetch_related("notices")[:SHOWN_ALERTS]
-    found = budgets_of(access.project).prefetch_related(Prefetch("alerts", last, "last_alerts"))
-    rows = [row_of(one, access) for one in standings(found, timezone.now())]
+    found, now = budgets_of(access.project), timezone.now()
+    found = found.prefetch_related(Prefetch("alerts", last, "last_alerts"))
+    rows = [row_of(one, access) for one in standings(found, now)]
+    deleted = deleted_budgets_of(access.project, now) if access.can_edit_policy else ()
     context = {
         "access": access,
         "rows": rows,
         "in_force": [row for row in rows if row.standing.is_in_force],
         "has_mail_server": has_mail_server(),
         "tells_by_mail": any(row.standing.budget.emails for row in rows),
-        "restorable": restorable(request, access),
+        "deleted": [(one, scope_name(one)) for one in deleted if may_edit(access, one)],
+        "days": RESTORABLE.days,
     }
     return render(request, "usage/budgets.html", context)
 
@@ -126,36 +130,32 @@ def edit_budget(request: HttpRequest, access: Access, budget_id: str) -> HttpRes
 @project_page(Permission.EDIT_POLICY)
 @pages
 def delete_budget(request: HttpRequest, access: Access, budget_id: str) -> HttpResponse:
-    """Ask once more, then delete a budget; the next page offers to bring it back."""
+    """Ask once more, then delete a budget; for some weeks the page offers to bring it back."""
     budget = open_budget(access, budget_id)
     scope = scope_name(budget)
     if request.method != "POST":
-        return render(request, "usage/budgets_delete.html", {"budget": budget, "scope": scope})
-    request.session[DELETED] = {
-        "project": access.project.slug,
-        "scope": scope,
-        "at": time.time(),
-        "rows": serializers.serialize("json", [budget, *budget.alerts.all()]),
-    }
+        context = {"budget": budget, "scope": scope, "days": RESTORABLE.days}
+        return render(request, "usage/budgets_delete.html", context)
     do_delete_budget(budget, actor=access.actor)
+    messages.success(request, f"The budget of {scope} is deleted. Below it can be brought back.")
     return redirect("budgets", project=access.project.slug)
 
 
 @project_page(Permission.EDIT_POLICY)
 @require_POST
-def restore_budget(request: HttpRequest, access: Access) -> HttpResponse:
-    """Bring back the budget that the person deleted last."""
-    kept = restorable(request, access)
-    if kept:
-        del request.session[DELETED]
-        rows: Any = serializers.deserialize("json", kept["rows"])
-        budget, *alerts = (row.object for row in rows)
-        check_may_edit(access, budget)
-        do_restore_budget(budget, actor=access.actor)
-        BudgetAlert.objects.bulk_create(alerts)
-        messages.success(request, f"The budget of {kept['scope']} is back.")
-    else:
+def restore_budget(request: HttpRequest, access: Access, budget_id: str) -> HttpResponse:
+    """Bring back a budget that was deleted."""
+    deleted = deleted_budgets_of(access.project, timezone.now()).filter(public_id=budget_id).first()
+    if deleted is None:
         messages.info(request, "There is nothing to bring back any more.")
+        return redirect("budgets", project=access.project.slug)
+    check_may_edit(access, deleted)
+    try:
+        do_reopen_budget(deleted, actor=access.actor)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, f"The budget of {scope_name(deleted)} is back.")
     return redirect("budgets", project=access.project.slug)
 
 
@@ -181,7 +181,11 @@ def test_budget(request: HttpRequest, access: Access, budget_id: str) -> HttpRes
         messages.error(request, "The budget tells nobody. Edit it and enter an address first.")
         return redirect("budgets", project=access.project.slug)
     (now_at,) = standings([budget], timezone.now())
-    do_send_test(budget, now_at.period_start, now_at.spent_micro_usd)
+    try:
+        do_send_test(budget, now_at.period_start, now_at.spent_micro_usd)
+    except TooSoon as wait:
+        messages.error(request, str(wait))
+        return redirect("budgets", project=access.project.slug)
     return send_now(request, access)
 
 
@@ -202,14 +206,6 @@ def send_now(request: HttpRequest, access: Access) -> HttpResponse:
     deliver_notices.delay()
     messages.info(request, "It is being sent. Below it says whether it arrived; reload for news.")
     return redirect("budgets", project=access.project.slug)
-
-
-def restorable(request: HttpRequest, access: Access) -> dict[str, Any] | None:
-    """Return what the session keeps of a budget that was deleted here just now."""
-    kept: dict[str, Any] | None = request.session.get(DELETED)
-    if not kept or kept["project"] != access.project.slug:
-        return None
-    return kept if time.time() - kept["at"] < RESTORABLE_SECONDS else None
 
 
 def open_budget(access: Access, budget_id: str) -> Budget:

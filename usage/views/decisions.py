@@ -1,10 +1,11 @@
 """Decisions: the list, the same as CSV, and one with all that it stood on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -12,7 +13,6 @@ from django.views.decorators.http import require_safe
 
 from leaderboard.queries import current_version, public_tables
 from lib import taxonomy
-from lib.csv_text import to_csv
 from lib.errors import ApiError
 from lib.paging import page_of
 from lib.ranges import LENGTHS
@@ -29,11 +29,10 @@ from teams.access import Access, project_page
 from teams.models import Project
 from usage import queries
 from usage.charts import probability_figure
+from usage.export import by_time, csv_file, moment
 from usage.models import UsageEvent
 
 PAGE_SIZE = 50
-# So many rows of a CSV; who wants more narrows it by time and takes several.
-CSV_ROWS = 10_000
 # Routes that are drawn; the others are rarely more than a hair together.
 DRAWN_ROUTES = 6
 # What the page hides until it is used.
@@ -89,7 +88,6 @@ def decisions(request: HttpRequest, access: Access) -> HttpResponse:
         "routes": taxonomy.ROUTES,
         "reasons": REASONS,
         "modes": [(value, label) for value, label in Mode.choices if value != Mode.DEFAULT],
-        "csv_rows": CSV_ROWS,
     }
     return render(request, "usage/decisions.html", context, status=400 if problem else 200)
 
@@ -115,29 +113,25 @@ def decision_page(
 
 @project_page()
 @require_safe
-def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
-    """The decisions that the URL asks for as CSV, at most `CSV_ROWS`."""
+def decisions_csv(request: HttpRequest, access: Access) -> HttpResponseBase:
+    """The decisions that the URL asks for as CSV, however many."""
     try:
-        asked = filter_of(request, access)
-        order = "" if read_order(request.GET) else "-"
+        asked, oldest_first = filter_of(request, access), read_order(request.GET)
     except ApiError as error:
         text = f"{error.message}\n"
         return HttpResponse(text, content_type="text/plain; charset=utf-8", status=400)
-    rows = decisions_of(access.project.pk, asked).order_by(f"{order}created_at", f"{order}id")
-    table = rows.values_list(*CSV_COLUMNS.values())[:CSV_ROWS]
-    name = f"{access.project.slug}-decisions.csv"
-    return HttpResponse(
-        to_csv(list(CSV_COLUMNS), (in_csv(row) for row in table)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    lines = decision_lines(decisions_of(access.project.pk, asked), oldest_first=oldest_first)
+    return csv_file(f"{access.project.slug}-decisions.csv", list(CSV_COLUMNS), lines)
 
 
-def in_csv(row: tuple[Any, ...]) -> list[Any]:
-    """Return a row with its time and its yes or no as the API writes them."""
-    public_id, created_at, *rest = row
-    flags = [str(cell).lower() if isinstance(cell, bool) else cell for cell in rest]
-    return [public_id, f"{created_at:%Y-%m-%dT%H:%M:%S.%fZ}", *flags]
+def decision_lines(rows: QuerySet[Decision], *, oldest_first: bool) -> Iterator[list[Any]]:
+    """Return decisions with the time and each yes or no as the API writes them."""
+    columns = [name for name in CSV_COLUMNS.values() if name != "created_at"]
+    for created_at, public_id, *rest in by_time(
+        rows, "created_at", columns, oldest_first=oldest_first
+    ):
+        flags = [str(cell).lower() if isinstance(cell, bool) else cell for cell in rest]
+        yield [public_id, moment(created_at), *flags]
 
 
 @project_page()

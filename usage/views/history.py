@@ -33,6 +33,8 @@ from usage.question import (
     ADDITIVE,
     GROUPS,
     LATENCIES,
+    NOT,
+    NOT_BOTH,
     OF_DECISIONS,
     Conditions,
     UsageFilter,
@@ -153,7 +155,7 @@ def controls(asked: UsageFilter, key_names: Mapping[str, str]) -> dict[str, Any]
 
 def is_condition(name: str) -> bool:
     """Tell whether a parameter is a condition on a group."""
-    return name.removeprefix("not_") in GROUPS
+    return name == NOT_BOTH or name.removeprefix(NOT) in GROUPS
 
 
 def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from lib.bulk import is_postgresql
 from lib.store import SetAside, StoreUnavailable
 from routing.models import Decision
-from teams.access import operator_page
-from teams.models import User
+from teams.access import operator_of, operator_page
 from usage.actions.retention import PARTITIONED
 from usage.actions.set_aside import do_discard, do_try_again
 from usage.actions.watching import LATE_SECONDS, STREAMS, StreamState, stream_states
@@ -31,7 +30,11 @@ from usage.queries.record import every_set_aside, months_of, newest_set_aside
 SHOWN: Final = 50
 SHOWN_CHARACTERS: Final = 4000
 # What people call what the streams hold: one, and several.
-NOUNS: Final = {"decisions": ("decision", "decisions"), "usage": ("usage event", "usage events")}
+NOUNS: Final = {
+    "decisions": ("decision", "decisions"),
+    "usage": ("usage event", "usage events"),
+    "reports": ("held report", "held reports"),
+}
 PLACE: Final = re.compile(r"\d{1,18}-\d{1,18}")
 AWAY: Final = "Redis cannot be reached, so nothing was done. Try again once it is back."
 
@@ -167,12 +170,6 @@ def known(stream: str) -> str:
     return stream
 
 
-def operator_of(request: HttpRequest) -> User:
-    """Return who came through the operators' door."""
-    assert isinstance(request.user, User)
-    return request.user
-
-
 def counted(count: int, stream: str) -> str:
     """Write a number of events."""
     one, several = NOUNS[stream]
@@ -214,8 +211,14 @@ def json_line(event: SetAside) -> str:
 
 
 def formatted(event: bytes, *, indent: int) -> str | None:
-    """Return JSON with other spaces; None when it is no JSON."""
+    """Return JSON with other spaces; None when it is no JSON.
+
+    A line of values below the names of its columns becomes an object.
+    """
     try:
+        if event.count(b"\n") == 1:
+            names, values = map(msgspec.json.decode, event.split(b"\n"))
+            event = msgspec.json.encode(dict(zip(names, values, strict=True)))
         return msgspec.json.format(event, indent=indent).decode()
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, TypeError, ValueError):
         return None
