@@ -116,8 +116,8 @@ def fill(until: int, first: int) -> None:
     seconds = time.monotonic() - before
     say(f"all {marks:,} hours of projects rolled up anew", f"{seconds:.0f} s")
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE usage_usagehour")
-        cursor.execute("VACUUM ANALYZE usage_usageday")
+        for table in ("usagehour", "usageday", "hourmargin", "daymargin"):
+            cursor.execute(f"VACUUM ANALYZE usage_{table}")
 
 
 def midnight() -> dt.datetime:
@@ -313,6 +313,7 @@ def prepare() -> tuple[Any, Any, str]:
     from django.utils import timezone
 
     from leaderboard.models import CatalogModel, Price
+    from leaderboard.tests.tables import publish_table, table_bytes
     from lib.partitions import do_make_months
     from teams.actions import SystemActor, do_create_key, do_create_project, do_create_team
     from teams.keys import Scope
@@ -338,6 +339,10 @@ def prepare() -> tuple[Any, Any, str]:
             cache_read_micro_usd=100_000,
             source="bench",
         )
+    # The interval of what was saved stands on a table.
+    publish_table(
+        table_bytes({f"lab/model-{n}": (0.5 + n / 30, 1000.0 * (n + 1)) for n in range(12)})
+    )
     _, key = do_create_key(projects[0], "bench", Scope, actor=actor)
     return owner, projects[0], key
 

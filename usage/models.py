@@ -187,20 +187,19 @@ class UsageDay(UsageSums):
 
 # What sums are kept by alone as well, whatever the rest: the margins of the full rollups, which
 # are many times larger. Those of the fewest rows come first.
-HOUR_MARGINS: Final[dict[str, tuple[str, ...]]] = {
+MARGINS: Final[dict[str, tuple[str, ...]]] = {
     "mode": ("mode",),
     "status": ("status",),
     "reason": ("reason_code",),
     "key": ("key_id",),
     "model": ("model",),
     "route": ("route",),
+    "work": ("model", "route"),
 }
-# An hour has hardly fewer kinds of work than calls.
-DAY_MARGINS: Final = HOUR_MARGINS | {"work": ("model", "route")}
 
 
 class HourMargin(UsageSums):
-    """The sums of an hour by the columns of one of `HOUR_MARGINS`; the others are empty."""
+    """The sums of an hour by the columns of one of `MARGINS`; the others are empty."""
 
     hour = models.DateTimeField()
     margin = models.CharField(max_length=10)
@@ -213,7 +212,7 @@ class HourMargin(UsageSums):
 
 
 class DayMargin(UsageSums):
-    """The sums of a day by the columns of one of `DAY_MARGINS`; the others are empty."""
+    """The sums of a day by the columns of one of `MARGINS`; the others are empty."""
 
     day = models.DateField()
     margin = models.CharField(max_length=10)

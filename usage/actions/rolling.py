@@ -5,7 +5,7 @@ events that were recorded twice at heart, do no harm. Days are the sums of their
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -22,8 +22,7 @@ from lib.store import DECISIONS, REPORTS, USAGE, RedisStore, StoreUnavailable, g
 from routing.models import Decision, StaleHour
 from teams.models import Project, Team
 from usage.models import (
-    DAY_MARGINS,
-    HOUR_MARGINS,
+    MARGINS,
     DayMargin,
     HourMargin,
     RollUp,
@@ -168,8 +167,8 @@ def add_up_hours(projects: set[int], hours: Hours) -> None:
     )
     at = {"hour": hour_of("created_at", hours)}
     add_sums(UsageHour, decisions, at | ALIKE | {"route": ROUTE, "status": Value("")}, OF_DECISIONS)
-    HourMargin.objects.filter(margin__in=list(HOUR_MARGINS), **within).delete()
-    add_margins(HourMargin, HOUR_MARGINS, UsageHour.objects.filter(**within), {"hour": F("hour")})
+    HourMargin.objects.filter(margin__in=list(MARGINS), **within).delete()
+    add_margins(HourMargin, UsageHour.objects.filter(**within), {"hour": F("hour")})
 
 
 def add_up_day(zone: ZoneInfo, day: date, projects: set[int]) -> None:
@@ -180,18 +179,13 @@ def add_up_day(zone: ZoneInfo, day: date, projects: set[int]) -> None:
     at: dict[str, Combinable] = {"day": Value(day)}
     add_sums(UsageDay, hours, at | ALIKE, {name: Sum(name) for name in SUMS})
     of_day = {"project_id__in": projects, "day": day}
-    DayMargin.objects.filter(margin__in=list(DAY_MARGINS), **of_day).delete()
-    add_margins(DayMargin, DAY_MARGINS, UsageDay.objects.filter(**of_day), at)
+    DayMargin.objects.filter(margin__in=list(MARGINS), **of_day).delete()
+    add_margins(DayMargin, UsageDay.objects.filter(**of_day), at)
 
 
-def add_margins(
-    model: type[UsageSums],
-    margins: Mapping[str, Sequence[str]],
-    rows: QuerySet[Any],
-    at: Mapping[str, Combinable],
-) -> None:
+def add_margins(model: type[UsageSums], rows: QuerySet[Any], at: Mapping[str, Combinable]) -> None:
     """Insert the sums of rollups by the columns of each margin alone."""
-    for margin, columns in margins.items():
+    for margin, columns in MARGINS.items():
         kept = {"project_id", *columns}
         alike = {name: F(name) if name in kept else Value("") for name in ALIKE}
         dimensions = {**at, "margin": Value(margin), **alike}
@@ -237,7 +231,7 @@ def do_roll_up_anew(team_id: int) -> None:
         for hour in askew:
             sums.filter(hour=hour).delete()
             HourMargin.objects.filter(
-                project_id__in=projects, margin__in=list(HOUR_MARGINS), hour=hour
+                project_id__in=projects, margin__in=list(MARGINS), hour=hour
             ).delete()
         UsageDay.objects.filter(project_id__in=projects).delete()
         DayMargin.objects.filter(project_id__in=projects).delete()

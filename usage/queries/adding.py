@@ -2,10 +2,10 @@
 
 Whole days come from the rollups of days, whole hours from those of hours, and only what is left of
 an hour, or what is asked by session, from the calls and decisions themselves. Where a margin (see
-`usage.models.DAY_MARGINS`) knows all that is asked about, it answers: it has the fewest rows.
+`usage.models.MARGINS`) knows all that is asked about, it answers: it has the fewest rows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache, reduce
@@ -18,8 +18,7 @@ from django.db.models.functions import Cast
 
 from routing.models import Decision
 from usage.models import (
-    DAY_MARGINS,
-    HOUR_MARGINS,
+    MARGINS,
     DayMargin,
     HourMargin,
     UsageDay,
@@ -128,11 +127,11 @@ def parts_of(wanted: Wanted, window: Window) -> Iterator[Part]:
     by_day = window.is_by_day or not wanted.timed
     pieces_of_time = pieces(window.start, window.end, window.zone, by_day=by_day)
     if pieces_of_time.days:
-        days = rollups(wanted, UsageDay, DayMargin, DAY_MARGINS)
+        days = rollups(wanted, UsageDay, DayMargin)
         begin = cache(lambda day: midnight(date.fromisoformat(day), window.zone))
         yield Part(days.filter(within("day", [pieces_of_time.days])), F("day"), begin)
     if pieces_of_time.hours:
-        hours = rollups(wanted, UsageHour, HourMargin, HOUR_MARGINS)
+        hours = rollups(wanted, UsageHour, HourMargin)
         yield Part(hours.filter(within("hour", pieces_of_time.hours)), F("hour"), utc)
     for stretch in pieces_of_time.rest:
         yield from raw_parts(wanted, stretch, window)
@@ -142,10 +141,9 @@ def rollups(
     wanted: Wanted,
     full: type[UsageSums],
     margins: type[DayMargin] | type[HourMargin],
-    kept: Mapping[str, Sequence[str]],
 ) -> QuerySet[Any]:
     """Return the fewest rollups that know every column that is asked about."""
-    known = (margin for margin, columns in kept.items() if wanted.asked_about.issubset(columns))
+    known = (margin for margin, columns in MARGINS.items() if wanted.asked_about.issubset(columns))
     margin = next(known, None)
     rows = margins.objects.filter(margin=margin) if margin else full._default_manager.all()
     if not wanted.of_decisions:
