@@ -13,6 +13,6 @@ application = get_wsgi_application()
 
 # Reading the weights takes a moment, which no request should wait for.
 load_classifier()
-# What is loaded by now stays for good. Looking through it again and again for what can be freed
-# would make one request in a hundred wait a tenth of a second.
+# What is loaded by now stays for good. Looking through it for what can be freed takes longer than
+# most requests, and would make one of them wait every now and then.
 gc.freeze()

@@ -30,19 +30,15 @@ def record_stream(
     last: bytes = b"+",
     seconds: float = math.inf,
 ) -> bool:
-    """Have everything up to the place `last` recorded, and return whether that was done.
+    """Have everything recorded that waits now, or up to the place `last`, and return whether that
+    was done: it gives up after about so many seconds.
 
-    Without a place that is what waits now: what comes meanwhile would never end under load. It
-    gives up after about so many seconds.
     Events leave the stream after `record` has committed them, so a recorder that is killed in
     between leaves them to the next, who must find that they are there already. Only one recorder
     works at a time, so that whoever waits for its turn finds everything older in the database.
     """
     with store.recording(stream, wait_seconds) as mine:
-        if not mine:
-            return False
-        end = store.backlog(stream).last if last == b"+" else last
-        return drain(store, stream, record, mine, last=end, seconds=seconds)
+        return mine is not None and drain(store, stream, record, mine, last=last, seconds=seconds)
 
 
 def drain(
@@ -54,10 +50,10 @@ def drain(
     last: bytes,
     seconds: float = math.inf,
 ) -> bool:
-    """Have everything up to the place `last` recorded, being the one recorder.
+    """Do the work of `record_stream`, being the one recorder.
 
-    Returns whether that was done: it gives up after about so many seconds, and when another one
-    has taken over because one batch took too long.
+    It also gives up when another one has taken over because one batch took too long. As long as
+    more comes than it takes at a time, it goes on.
     """
     give_up = time.monotonic() + seconds
     count = FIRST_ENTRIES
@@ -66,6 +62,8 @@ def drain(
             return False
         record(entries)
         store.forget(stream, entries)
+        if len(entries) < count:
+            break
         events = sum(entry.size for entry in entries)
         count = min(max(BATCH * len(entries) // events, 1), MOST_ENTRIES)
     return True
