@@ -12,8 +12,9 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
+    projects = queries.projects_of(user).order_by("team__name", "team_id", "name")
     return {
-        "my_projects": queries.projects_of(user).values("slug", "name", "team__name"),
+        "my_projects": projects.values("slug", "name", "team_id", "team__name"),
         "current_project": getattr(request, "project", None),
         "current_access": getattr(request, "access", None),
     }

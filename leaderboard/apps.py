@@ -20,4 +20,4 @@ class LeaderboardConfig(AppConfig):
             announce_change()
 
         for signal in (post_save, post_delete):
-            signal.connect(tell, sender=Price, weak=False, dispatch_uid=f"price_{id(signal)}")
+            signal.connect(tell, sender=Price, weak=False)

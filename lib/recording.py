@@ -29,16 +29,21 @@ def record_stream(
     wait_seconds: float,
     last: bytes = b"+",
     seconds: float = math.inf,
-) -> bool:
+    most: int = MOST_ENTRIES,
+) -> bool | None:
     """Have everything recorded that waits now, or up to the place `last`, and return whether that
-    was done: it gives up after about so many seconds.
+    was done: it gives up after about so many seconds. None while another one is at it.
+
+    `record` is given up to `most` entries of the stream at a time.
 
     Events leave the stream after `record` has committed them, so a recorder that is killed in
     between leaves them to the next, who must find that they are there already. Only one recorder
     works at a time, so that whoever waits for its turn finds everything older in the database.
     """
     with store.recording(stream, wait_seconds) as mine:
-        return mine is not None and drain(store, stream, record, mine, last=last, seconds=seconds)
+        if mine is None:
+            return None
+        return drain(store, stream, record, mine, last=last, seconds=seconds, most=most)
 
 
 def drain(
@@ -49,6 +54,7 @@ def drain(
     *,
     last: bytes,
     seconds: float = math.inf,
+    most: int = MOST_ENTRIES,
 ) -> bool:
     """Do the work of `record_stream`, being the one recorder.
 
@@ -56,7 +62,7 @@ def drain(
     more comes than it takes at a time, it goes on.
     """
     give_up = time.monotonic() + seconds
-    count = FIRST_ENTRIES
+    count = min(FIRST_ENTRIES, most)
     while entries := store.waiting(stream, count, last):
         if time.monotonic() > give_up or not turn.renew():
             return False
@@ -65,7 +71,7 @@ def drain(
         if len(entries) < count:
             break
         events = sum(entry.size for entry in entries)
-        count = min(max(BATCH * len(entries) // events, 1), MOST_ENTRIES)
+        count = min(max(BATCH * len(entries) // events, 1), most)
     return True
 
 

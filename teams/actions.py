@@ -104,6 +104,21 @@ def do_create_project(team: Team, name: str, *, actor: Actor) -> Project:
 
 
 @transaction.atomic
+def do_delete_project(project: Project, *, actor: Actor) -> None:
+    """Delete a project with all that belongs to it, its audit rows too."""
+    audit(actor, "project.deleted", project.slug, team=project.team, name=project.name)
+    project.delete()
+
+
+@transaction.atomic
+def do_delete_team(team: Team, *, actor: Actor) -> None:
+    """Delete a team with its projects and all that belongs to them, its audit rows too."""
+    projects = sorted(project.slug for project in team.projects.all())
+    audit(actor, "team.deleted", team.slug, name=team.name, projects=projects)
+    team.delete()
+
+
+@transaction.atomic
 def do_create_key(
     project: Project, name: str, scopes: Iterable[str], *, actor: Actor
 ) -> tuple[ApiKey, str]:

@@ -1,13 +1,15 @@
 """Django admin for operators."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
-from django.db.models import CASCADE, Model
+from django.db import transaction
+from django.db.models import CASCADE, Model, QuerySet
 from django.http import HttpRequest
 
+from teams.actions import do_delete_project, do_delete_team
 from teams.models import ApiKey, AuditEvent, Membership, Project, Team, User
 
 
@@ -29,6 +31,18 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 class OwnerAdmin(admin.ModelAdmin[Any]):
     """Rows that are deleted with all that belongs to them, also what is shown read-only."""
+
+    do_delete: Callable[..., None]
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Leave word of it in the audit trail."""
+        self.do_delete(obj, actor=request.user)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Leave word of each in the audit trail."""
+        for one in queryset:
+            self.do_delete(one, actor=request.user)
 
     def get_deleted_objects(  # type: ignore[override]
         self, objs: Sequence[Model], request: HttpRequest
@@ -86,6 +100,7 @@ class MembershipInline(admin.TabularInline[Membership, Team]):
 class TeamAdmin(OwnerAdmin):
     """Teams with their members."""
 
+    do_delete = staticmethod(do_delete_team)
     list_display = ["name", "slug", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
@@ -98,6 +113,7 @@ class TeamAdmin(OwnerAdmin):
 class ProjectAdmin(OwnerAdmin):
     """Projects."""
 
+    do_delete = staticmethod(do_delete_project)
     list_display = ["name", "slug", "team", "created_at"]
     list_select_related = ["team"]
     search_fields = ["name", "slug"]

@@ -1,9 +1,10 @@
 """Reads that join."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from teams import keys
 from teams.models import ApiKey, AuditEvent, Project, User
@@ -37,6 +38,17 @@ def verify_key(text: str) -> KeyHolder | None:
     if key is None or not keys.matches(text, key.digest, settings.API_KEY_SECRET):
         return None
     return KeyHolder(key.public_id, key.project_id, key.project.team_id, frozenset(key.scopes))
+
+
+def was_valid(key_id: str, at: datetime) -> bool:
+    """Tell whether a key was there and not revoked at a moment."""
+    revoked_since = Q(revoked_at=None) | Q(revoked_at__gt=at)
+    return ApiKey.objects.filter(revoked_since, public_id=key_id).exists()
+
+
+def project_exists(project_id: int) -> bool:
+    """Tell whether there is a project."""
+    return Project.objects.filter(pk=project_id).exists()
 
 
 def keys_of(project: Project) -> QuerySet[ApiKey]:

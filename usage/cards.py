@@ -9,13 +9,9 @@ from usage.significance import medians_differ, shares_differ
 from usage.sums import Figures
 from usage.wording import SHARES, counted, short, written
 
-# Of which figures more is better, and of which less.
-BETTER: Final = {
-    "cache_hit_rate": True,
-    "fallback_rate": False,
-    "error_rate": False,
-    "latency_p50": False,
-}
+# Of which figures less is better. Of the cache-hit rate more is, but it is of tokens: a single call
+# can have most of them, so that no number of calls tells whether a change may be chance.
+LESS_IS_BETTER: Final = ("fallback_rate", "error_rate", "latency_p50")
 UNCHANGED: Final = "no change"
 # From here on a percentage is harder to read than how many times as much it is.
 MULTIPLE: Final = 10
@@ -126,11 +122,11 @@ def signed(value: float, digits: int, unit: str) -> str:
 def tone(metric: str, used: Figures, before: Figures) -> str:
     """Return whether a change is good or bad; empty where it is neither, or may be chance."""
     now, then = used.metric(metric), before.metric(metric)
-    if metric not in BETTER or now is None or then is None:
+    if metric not in LESS_IS_BETTER or now is None or then is None:
         return ""
     if change(metric, now, then) in ("", UNCHANGED) or not is_told(metric, used, before):
         return ""
-    return "good" if (now > then) == BETTER[metric] else "bad"
+    return "good" if now < then else "bad"
 
 
 def is_told(metric: str, used: Figures, before: Figures) -> bool:
@@ -140,13 +136,4 @@ def is_told(metric: str, used: Figures, before: Figures) -> bool:
             return shares_differ(used.errors, used.requests, before.errors, before.requests)
         case "fallback_rate":
             return shares_differ(used.fallbacks, used.decisions, before.fallbacks, before.decisions)
-        case "latency_p50":
-            return medians_differ(used.latencies, before.latencies)
-    # The share of a call's input lies between 0 and 1, so it varies at most as if each call had
-    # found all of its input in the cache or none of it.
-    return shares_differ(
-        (used.cache_hit_rate or 0) * used.requests,
-        used.requests,
-        (before.cache_hit_rate or 0) * before.requests,
-        before.requests,
-    )
+    return medians_differ(used.latencies, before.latencies)

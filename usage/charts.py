@@ -12,7 +12,7 @@ from leaderboard.charts import accuracy_against_cost
 from lib.money import MICRO, format_usd
 from usage import wording
 from usage.links import Behind
-from usage.queries import MAX_SERIES, OTHER, Figures, History, Series
+from usage.queries import MAX_SERIES, Figures, History, Series
 from usage.queries.changes import Change
 from usage.question import ADDITIVE, UsageFilter
 from usage.ranges import DAY, HOUR, Window
@@ -29,9 +29,9 @@ NEAR: Final = 0.02
 LETTER: Final = 6.5
 
 
-def colour(index: int, name: str) -> str:
+def colour(index: int, *, is_rest: bool = False) -> str:
     """Return the colour of a series; the rest of the groups is grey."""
-    return "var(--line-strong)" if name == OTHER else f"var(--series-{index % MAX_SERIES + 1})"
+    return "var(--line-strong)" if is_rest else f"var(--series-{index % MAX_SERIES + 1})"
 
 
 def height(metric: str, value: float | None) -> float | None:
@@ -69,7 +69,7 @@ def usage_figure(
             "hovertext": hovers(one, asked, axis),
             "hovertemplate": "%{fullData.name}<br>%{hovertext}<extra></extra>",
             "meta": {"rows": behind.rows(one)},
-            **shape(axis, colour(index, one.name), one.name, history.unfinished),
+            **shape(axis, colour(index, is_rest=one.is_rest), one.is_rest, history.unfinished),
         }
         for index, (one, label) in enumerate(zip(history.series, labels, strict=True))
     ]
@@ -129,15 +129,17 @@ class TimeAxis:
         return f"{moment.astimezone(self.window.zone):%Y-%m-%d %H:%M:%S}"
 
 
-def bar(axis: TimeAxis, fill: str, name: str, unfinished: datetime | None) -> dict[str, Any]:
+def bar(axis: TimeAxis, fill: str, is_rest: bool, unfinished: datetime | None) -> dict[str, Any]:
     """Return the look of a bar per bucket; the rest of the groups is dotted."""
-    plain = "." if name == OTHER else ""
+    plain = "." if is_rest else ""
     patterns = ["/" if start == unfinished else plain for start in axis.window.bucket_starts]
     marker = {"color": fill, "line": {"width": 0}, "pattern": {"shape": patterns}}
     return {"type": "bar", "width": axis.widths, "marker": marker}
 
 
-def line(axis: TimeAxis, stroke: str, _name: str, unfinished: datetime | None) -> dict[str, Any]:
+def line(
+    axis: TimeAxis, stroke: str, _is_rest: bool, unfinished: datetime | None
+) -> dict[str, Any]:
     """Return the look of a line with a marker per bucket."""
     starts = axis.window.bucket_starts
     symbols = ["circle-open" if start == unfinished else "circle" for start in starts]
@@ -287,7 +289,7 @@ def session_figure(timeline: Timeline, decisions_page: str) -> dict[str, Any] | 
                 "hovertext": [format_usd(cost) for cost in costs],
                 "hovertemplate": "Turn %{x}<br>%{fullData.name}<br>%{hovertext}<extra></extra>",
                 "customdata": links,
-                "marker": {"color": colour(index, model), "line": {"width": 0}},
+                "marker": {"color": colour(index), "line": {"width": 0}},
             }
         )
     layout = {

@@ -13,6 +13,7 @@ from usage.queries import events_where, usage_over_time
 from usage.queries.history import sums_of
 from usage.question import UsageFilter, stamp
 from usage.sums import NOTHING, SUMS
+from usage.wording import OTHER
 
 # The series of the view, or the calls behind it.
 ROWS: Final = ("series", "events")
@@ -86,7 +87,7 @@ def series_table(
                 yield [
                     stamp(start),
                     stamp(window.end_of(place)),
-                    *(series.name, series.then)[: len(asked.groups)],
+                    *(series.names or (OTHER, ""))[: len(asked.groups)],
                     figures.metric(asked.metric),
                     *([before] if compared else []),
                     *(getattr(figures, name) for name in sums),

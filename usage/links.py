@@ -25,7 +25,6 @@ from usage.question import (
     pair_text,
     stamp,
 )
-from usage.wording import OTHER
 
 Params = Mapping[str, str | Sequence[str]]
 # What the list of decisions can be narrowed by, each to one value.
@@ -101,7 +100,7 @@ class Behind:
         self.page = reverse(
             "decisions" if self.is_of_decisions else "usage_events", args=[project.slug]
         )
-        self.named = [one.names for one in history.series if one.names != (OTHER,)]
+        self.named = [one.names for one in history.series if not one.is_rest]
 
     def time(self, place: int) -> str:
         """Return the time of a bucket; a sum since the start has all of it behind it."""
@@ -133,7 +132,7 @@ class Behind:
         """Return the conditions on the rows of a series; None where they cannot be told so."""
         asked = self.asked.conditions
         group, then = self.asked.group, self.asked.then
-        if one.names != (OTHER,):
+        if not one.is_rest:
             names = zip(self.asked.groups, one.names, strict=True)
             return replace(asked, include={**asked.include, **{k: (v,) for k, v in names}})
         if then:

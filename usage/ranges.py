@@ -292,12 +292,18 @@ def shift_of(asked: Window) -> Callable[[datetime], datetime]:
 
 
 def pieces(start: datetime, end: datetime, zone: ZoneInfo, *, by_day: bool) -> Pieces:
-    """Return a stretch that begins with an hour in the fewest pieces; days only if `by_day`."""
-    last = floor(end, "hour", zone)
-    rest = ((last, end),) if max(start, last) < end else ()
-    first_midnight, last_midnight = ceiling(start, "day", zone), floor(last, "day", zone)
+    """Return a stretch in the fewest pieces; days only if `by_day`."""
+    first, last = ceiling(start, "hour", zone), floor(end, "hour", zone)
+    if last < first:
+        return Pieces(None, (), filled((start, end)))
+    rest = filled((start, first), (last, end))
+    first_midnight, last_midnight = ceiling(first, "day", zone), floor(last, "day", zone)
     if not by_day or first_midnight >= last_midnight:
-        return Pieces(None, ((start, last),) if start < last else (), rest)
+        return Pieces(None, filled((first, last)), rest)
     days = first_midnight.astimezone(zone).date(), last_midnight.astimezone(zone).date()
-    edges = (start, first_midnight), (last_midnight, last)
-    return Pieces(days, tuple(edge for edge in edges if edge[0] < edge[1]), rest)
+    return Pieces(days, filled((first, first_midnight), (last_midnight, last)), rest)
+
+
+def filled(*stretches: tuple[datetime, datetime]) -> tuple[tuple[datetime, datetime], ...]:
+    """Return those stretches that are not empty."""
+    return tuple(one for one in stretches if one[0] < one[1])

@@ -16,6 +16,7 @@ from usage.replay import Outcome as PolicyOutcome
 from usage.reports import MAX_COUNT, MAX_EVENTS, MUST_BE
 from usage.saving import Saving
 from usage.sums import COMPARISON_SUMS, NOTHING, SUMS, Figures
+from usage.wording import OTHER
 
 ESTIMATE = "Computed from tokens and list prices: an estimate, not a bill."
 
@@ -269,10 +270,11 @@ def series_body(asked: UsageFilter, history: History, series: Series) -> dict[st
             point["previous_value"] = earlier.metric(asked.metric)
         unfinished = start == history.unfinished
         points.append(point | {"unfinished": unfinished} | sums_body(figures, shown))
-    label = " / ".join(history.key_names.get(name, name) for name in series.names)
+    names = series.names or (OTHER,)
+    label = " / ".join(history.key_names.get(name, name) for name in names)
     body = {
-        "name": series.name,
-        "then": series.then or None,
+        "name": names[0],
+        "then": names[1] if len(names) > 1 else None,
         "label": label,
         "value": series.total.metric(asked.metric),
         "total": sums_body(series.total, shown),

@@ -21,13 +21,17 @@ from usage.actions.holding import do_take_in_held
 from usage.actions.recording import do_record_events
 
 log = structlog.get_logger()
+# A recorder lets others have their turn after so long.
+TURN_SECONDS = 4.0
 
 
 @shared_task(name="usage.tasks.record_events", acks_late=False)
 def record_events() -> None:
     """Bring usage events from the store into the database, unless another worker is at it."""
+    if do_record_events(wait_seconds=0.0, seconds=TURN_SECONDS) is False:
+        # The rest has its turn after whoever else waits for one, such as the budgets.
+        record_events.delay()
     do_take_in_held(wait_seconds=0.0)
-    do_record_events(wait_seconds=0.0)
 
 
 @shared_task(name="usage.tasks.roll_up", acks_late=False)

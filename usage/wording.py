@@ -10,6 +10,7 @@ from routing.engine.explain import REASONS
 from usage.question import NONE
 from usage.ranges import Window, is_midnight
 
+# The groups that have no series of their own, together.
 OTHER: Final = "Other"
 # The metrics as a person picks them, by kind.
 METRICS: Final[dict[str, dict[str, str]]] = {
@@ -103,7 +104,7 @@ def name_of(group: str, value: str, key_names: Mapping[str, str]) -> str:
     """Return how a value of a group is called."""
     if value == NONE:
         return WITHOUT.get(group, "Without a decision")
-    if value == OTHER or group in AS_THEY_ARE:
+    if group in AS_THEY_ARE:
         return value
     match group:
         case "key":

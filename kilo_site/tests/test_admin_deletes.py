@@ -2,6 +2,7 @@
 
 import pytest
 from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from kilo_site.tests.fixtures import SETUP
 from leaderboard.models import CurrentTable, RoutingTable
@@ -9,7 +10,7 @@ from leaderboard.tests.tables import publish_table, table_bytes
 from routing.models import Decision
 from teams.actions import do_create_key
 from teams.keys import Scope
-from teams.models import ApiKey, Project, Team, User
+from teams.models import ApiKey, AuditEvent, Project, Team, User
 from usage.models import UsageDay, UsageEvent
 from usage.tests.traffic import catalogue, decide, report, settle
 
@@ -53,6 +54,22 @@ def test_a_project_goes_with_all_that_belongs_to_it(
     assert operator.post(address, {"post": "yes"}).status_code == 302
     assert Project.objects.get() == borealis
     assert owners() == [{borealis.pk}] * len(OF_PROJECTS)
+    word = AuditEvent.objects.get(verb="project.deleted")
+    assert (word.actor, word.target, word.team, word.project) == (
+        "operator@example.org",
+        "apollo",
+        apollo.team,
+        None,
+    )
+
+
+def test_each_of_several_projects_leaves_word(
+    operator: Client, apollo: Project, borealis: Project
+) -> None:
+    chosen = {"action": "delete_selected", "_selected_action": [apollo.pk, borealis.pk]}
+    operator.post("/admin/teams/project/", {**chosen, "post": "yes"})
+    words = AuditEvent.objects.filter(verb="project.deleted")
+    assert {*words.values_list("target", flat=True)} == {"apollo", "borealis"}
 
 
 def test_a_team_goes_with_its_projects_and_its_own_table(
@@ -68,3 +85,19 @@ def test_a_team_goes_with_its_projects_and_its_own_table(
     assert Team.objects.get() == borealis.team
     assert owners() == [{borealis.pk}] * len(OF_PROJECTS)
     assert not RoutingTable.objects.exists()
+    word = AuditEvent.objects.get(verb="team.deleted")
+    assert (word.actor, word.target, word.team) == ("operator@example.org", "team-a", None)
+    assert word.details == {"name": "Team A", "projects": ["apollo"]}
+
+
+def test_its_keys_are_not_valid_from_then_on(
+    operator: Client,
+    apollo: Project,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    _, key = do_create_key(apollo, "Another key", list(Scope), actor=SETUP)
+    headers = {"Authorization": f"Bearer {key}"}
+    assert Client().get("/api/v1/usage", headers=headers).status_code == 200
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(f"/admin/teams/project/{apollo.pk}/delete/", {"post": "yes"})
+    assert Client().get("/api/v1/usage", headers=headers).status_code == 401

@@ -92,11 +92,11 @@ def do_announce() -> None:
         log.warning("store_unavailable", error=str(away))
 
 
-def do_record_decisions(wait_seconds: float = 2.0, seconds: float = math.inf) -> bool:
+def do_record_decisions(wait_seconds: float = 2.0, seconds: float = math.inf) -> bool | None:
     """Move what waits in the stream into the database, and return whether that was done.
 
-    It is not when another recorder is still at it after the wait, nor after about so many seconds.
-    Embedded there is no stream.
+    It gives up after about so many seconds. None when another recorder is still at it after the
+    wait. Embedded there is no stream.
     """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):

@@ -1,4 +1,4 @@
-"""What the request path keeps in memory: keys, budgets, policies and routing tables.
+"""What the request path keeps in memory: keys, budgets, policies, routing tables and prices.
 
 Nothing here is queried twice within one *generation* of the store (see `lib.store`), so a warm
 request asks the database nothing. A change anywhere moves the generation on, and the next request
@@ -7,7 +7,7 @@ of every process reads afresh.
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ AWAY = (OperationalError, InterfaceError)
 MAX_AGE_SECONDS = 60
 # So long a database that was away is not asked again.
 AWAY_SECONDS = 2
+# The beginnings of SQLSTATE codes of a connection that fails, and of a server that stops or starts.
+NO_CONNECTION, SHUT_DOWN = "08", "57P"
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -42,9 +44,10 @@ Value = TypeVar("Value")
 
 @dataclass
 class Memory:
-    """One generation's keys, budgets, policies and each team's table.
+    """One generation's keys, budgets, policies and each team's table, and what else is remembered.
 
-    And the generation before, to fall back on.
+    And the last one before it in which the database answered, with the one before that, to fall
+    back on.
     """
 
     generation: str
@@ -55,7 +58,8 @@ class Memory:
     rules: dict[int, Rules] = field(default_factory=dict)
     tables: dict[int, Table | None] = field(default_factory=dict)
     live_tables: dict[int, Table | None] = field(default_factory=dict)
-    others: dict[Hashable, Any] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reached: bool = False
     away_until: float = 0.0
 
     def is_current(self, generation: str) -> bool:
@@ -129,16 +133,21 @@ def without_store() -> str:
     return f"away.{int(time.monotonic() / LOCAL_REFRESH_SECONDS)}"
 
 
+def refresh() -> Memory:
+    """Return the memory of the present generation: one trip to the store."""
+    try:
+        generation = get_store(settings.REDIS_URL).fetch().generation
+    except StoreUnavailable:
+        generation = without_store()
+    return _memory if _memory.is_current(generation) else renew(generation)
+
+
 def holder_of(token: str) -> KeyHolder | None:
     """Return the holder of a key, None when it is not valid: one trip to the store.
 
     As in `situation`, the database need not be there.
     """
-    try:
-        generation = get_store(settings.REDIS_URL).fetch().generation
-    except StoreUnavailable:
-        generation = without_store()
-    return recall(_memory if _memory.is_current(generation) else renew(generation), token)
+    return recall(refresh(), token)
 
 
 def limits_known(holder: KeyHolder) -> tuple[Limit, ...]:
@@ -146,10 +155,18 @@ def limits_known(holder: KeyHolder) -> tuple[Limit, ...]:
     return limits_of(_memory, holder)
 
 
-def remembered(name: Hashable, load: Callable[[], Value]) -> Value:
-    """Return what `load` returns; from memory where it was asked before."""
-    found: Value = loaded(_memory, _memory.others, "others", name, load)
-    return found
+def remembered(
+    kind: str, names: Iterable[str], load: Callable[[set[str]], Mapping[str, Value]]
+) -> dict[str, Value]:
+    """Return values of a kind by their names, from memory but for those that only `load` knows.
+
+    What `load` does not return either is left out, and asked for again the next time.
+    """
+    held: dict[str, Value] = _memory.others.setdefault(kind, {})
+    wanted = set(names)
+    if missing := wanted - held.keys():
+        held |= ask_database(lambda: load(missing))
+    return {name: held[name] for name in wanted if name in held}
 
 
 def reports_of(scores: bytes | None, failed: bytes | None) -> Reports:
@@ -166,20 +183,33 @@ def renew(generation: str) -> Memory:
     with _lock:
         if not _memory.is_current(generation):
             # One that could load nothing, because the database was away, is no help later either.
-            last = _memory if _memory.tables else _memory.previous
+            last = _memory if _memory.reached else _memory.previous
             _memory = Memory(generation, previous=last)
-            if last is not None:
-                last.previous = None
+            # A short one need not have seen all that the one before it had.
+            if last is not None and last.previous is not None:
+                last.previous.previous = None
         return _memory
 
 
 def recall(memory: Memory, token: str) -> KeyHolder | None:
-    """Return the holder of a key, None when it is not valid; that is asked for every time."""
+    """Return the holder of a key, None when it is not valid.
+
+    That is asked for every time, but remembered of a key that was valid before: while the database
+    is away it must not be so again.
+    """
     digest = keys.digest(token, settings.API_KEY_SECRET)
     holder = loaded(memory, memory.holders, "holders", digest, lambda: verify_key(token))
-    if holder is None:
+    if holder is None and not any(digest in one.holders for one in older(memory)):
         memory.holders.pop(digest, None)
     return holder
+
+
+def older(memory: Memory) -> Iterator[Memory]:
+    """Yield the generations to fall back on, the newest first."""
+    before = memory.previous
+    while before is not None:
+        yield before
+        before = before.previous
 
 
 def limits_of(memory: Memory, holder: KeyHolder) -> tuple[Limit, ...]:
@@ -204,16 +234,17 @@ def loaded(
 ) -> Value:
     """Return what a part of memory holds of a key, asking the database where it does not.
 
-    While the database is away that is what the generation before held.
+    While the database is away that is what the last generation held that knew it.
     """
     if key not in held:
         try:
             held[key] = asked(memory, load)
         except AWAY:
-            before: dict[Key, Value] = getattr(memory.previous, part, {})
-            if key not in before:
-                raise
-            return before[key]
+            for one in older(memory):
+                before: dict[Key, Value] = getattr(one, part)
+                if key in before:
+                    return before[key]
+            raise
     return held[key]
 
 
@@ -226,10 +257,19 @@ def asked(memory: Memory, ask: Callable[[], Value]) -> Value:
     if time.monotonic() < memory.away_until:
         raise OperationalError("The database was away a moment ago.")
     try:
-        return ask()
-    except AWAY:
-        memory.away_until = time.monotonic() + AWAY_SECONDS
+        found = ask()
+    except AWAY as error:
+        if is_unreachable(error):
+            memory.away_until = time.monotonic() + AWAY_SECONDS
         raise
+    memory.reached = True
+    return found
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Tell whether there was no connection, rather than a query that failed, as in a deadlock."""
+    state = getattr(error.__cause__, "sqlstate", None) or NO_CONNECTION
+    return str(state).startswith((NO_CONNECTION, SHUT_DOWN))
 
 
 def ask_database(ask: Callable[[], Value]) -> Value:

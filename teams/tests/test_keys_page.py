@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from teams import queries
+from teams.actions import do_create_project, do_create_team
 from teams.models import ApiKey, AuditEvent, Project, User
 
 URL = "/projects/apollo/keys/"
@@ -23,6 +24,16 @@ def make_key(owner: Client, name: str = "CI", scopes: tuple[str, ...] = ("route:
     response = owner.post(URL, {"name": name, "scopes": scopes})
     assert response.status_code == 200
     return response.content.decode()
+
+
+def test_teams_of_one_name_stand_apart_in_the_list_of_projects(owner: Client, alice: User) -> None:
+    namesake = do_create_team("Team A", alice, actor=alice)
+    for name in ("Aachen", "Zwolle"):
+        do_create_project(namesake, name, actor=alice)
+    switcher = owner.get(URL).content.decode().split('aria-label="Projects"')[1].split("</nav>")[0]
+    groups = switcher.split('<span class="menu__label">Team A</span>')[1:]
+    names = [re.findall(r">(\w+)</a>", group) for group in groups]
+    assert names == [["Apollo"], ["Aachen", "Zwolle"]]
 
 
 def test_a_new_key_is_shown_once_and_works(owner: Client) -> None:

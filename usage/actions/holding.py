@@ -17,8 +17,8 @@ from django.conf import settings
 from lib.errors import ApiError, database_away
 from lib.recording import record_stream
 from lib.store import REPORTS, RedisStore, StoreUnavailable, Waiting, get_store
-from routing.queries.live import AWAY, ask_database
-from teams.queries import KeyHolder
+from routing.queries.live import AWAY, ask_database, refresh
+from teams.queries import KeyHolder, project_exists, was_valid
 from usage.actions.reporting import ACCEPTED, REJECTED, DecisionsOnTheWay, Result, do_take_in
 from usage.reports import Fault, Report
 
@@ -79,32 +79,41 @@ def do_hold(items: Sequence[Report | Fault], *, holder: KeyHolder, now: datetime
         return False
 
 
-def do_take_in_held(wait_seconds: float = 2.0) -> bool:
-    """Take in what was held, and return whether that was all.
+def do_take_in_held(wait_seconds: float = 2.0) -> bool | None:
+    """Take in what was held, and return whether that was all: it is not while the cause lasts.
 
-    It is not when another one is still at it after the wait, or while the cause lasts. Embedded
-    nothing is ever held.
+    None when another one is still at it after the wait. Embedded nothing is ever held.
     """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):
         return True
     try:
+        # One at a time, since each may be large, and what was done of one is not to be done again.
         return record_stream(
-            store, REPORTS, partial(take_in_entries, store), wait_seconds=wait_seconds
+            store, REPORTS, partial(take_in_again, store), wait_seconds=wait_seconds, most=1
         )
     except DecisionsOnTheWay:
         log.warning("reports_still_held")
         return False
 
 
-def take_in_entries(store: RedisStore, entries: Sequence[Waiting]) -> None:
-    """Take in batches that were held; what cannot be read or is rejected is set aside."""
+def take_in_again(store: RedisStore, entries: Sequence[Waiting]) -> None:
+    """Take in batches that were held; what cannot be read or is rejected is set aside.
+
+    Those of a deleted project go with it.
+    """
+    refresh()
     for entry in entries:
         try:
             held = decoder.decode(entry.event)
         except msgspec.DecodeError as error:
             log.error("malformed_event", error=str(error))
             store.set_aside(REPORTS, entry.event, str(error))
+            continue
+        if not project_exists(held.holder.project_id):
+            continue
+        if not was_valid(held.holder.key_id, held.received_at):
+            store.set_aside(REPORTS, entry.event, "The API key had been revoked by then.")
             continue
         for result in do_take_in(held.reports, holder=held.holder, now=held.received_at):
             if result.error:

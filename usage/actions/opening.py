@@ -35,9 +35,8 @@ def do_reopen_budget(budget: Budget, *, actor: Actor) -> None:
     """
     do_restore_budget(budget, actor=actor)
     know_spend(budget)
-    Notice.objects.filter(alert__budget=budget, delivered_at=None).update(
-        next_at=None, last_error="The budget was deleted before it could be sent."
-    )
+    waiting = Notice.objects.filter(alert__budget=budget, delivered_at=None, next_at__isnull=False)
+    waiting.update(next_at=None, last_error="The budget was deleted before it could be sent.")
 
 
 def know_spend(budget: Budget) -> None:

@@ -1,6 +1,7 @@
 """Usage events find their way into the database."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -8,7 +9,7 @@ from functools import partial
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import DataError, connection
+from django.db import DataError, connection, transaction
 
 from lib.bulk import columns_of, is_postgresql, quoted, stage_json
 from lib.recording import record_stream, write_all
@@ -120,17 +121,26 @@ def spending(limits: Sequence[Limit], rows: Iterable[EventRow]) -> dict[str, int
     return added(limits, ((row.occurred_at, row.cost_micro_usd or 0) for row in rows))
 
 
-def do_record_events(wait_seconds: float = 2.0, last: bytes = b"+") -> bool:
+def do_record_events(
+    wait_seconds: float = 2.0, last: bytes = b"+", seconds: float = math.inf
+) -> bool | None:
     """Move what waits in the stream, up to a place in it, into the database.
 
-    Returns whether that was done: it is not when another recorder is still at it after the wait.
-    Embedded there is no stream.
+    Returns whether that was done: it gives up after about so many seconds. None when another
+    recorder is still at it after the wait. Embedded there is no stream.
     """
     store = get_store(settings.REDIS_URL)
     if not isinstance(store, RedisStore):
         return True
 
-    return record_stream(store, USAGE, partial(record, store), wait_seconds=wait_seconds, last=last)
+    return record_stream(
+        store,
+        USAGE,
+        partial(record, store),
+        wait_seconds=wait_seconds,
+        last=last,
+        seconds=seconds,
+    )
 
 
 def record(store: RedisStore, entries: Sequence[Waiting]) -> None:
@@ -156,22 +166,13 @@ def lines_of(store: RedisStore, entries: Iterable[Waiting]) -> list[bytes]:
     return lines
 
 
+@transaction.atomic
 def record_rows(rows: Sequence[EventRow]) -> set[str]:
     """Write events to the database here and now, and return the keys of those that were new."""
-    new: set[str] = set()
-
-    def write(some: Sequence[EventRow]) -> None:
-        if is_postgresql():
-            known = copy([encode(row) for row in some])
-            new.update(row.key for row in some if row.key not in known)
-        else:
-            new.update(insert(some))
-
-    def refused(row: EventRow, error: Exception) -> None:
-        log.error("event_not_recorded", event=row.event_id, error=str(error))
-
-    write_all(rows, write, refused)
-    return new
+    if not is_postgresql():
+        return insert(rows)
+    known = copy([encode(row) for row in rows])
+    return {row.key for row in rows if row.key not in known}
 
 
 def copy(lines: Sequence[bytes]) -> set[str]:

@@ -3,7 +3,6 @@
 from usage.queries.conditions import events_of_decision, events_where
 from usage.queries.history import (
     MAX_SERIES,
-    OTHER,
     History,
     Series,
     Totals,
@@ -30,7 +29,6 @@ __all__ = [
     "MAX_SERIES",
     "METRICS",
     "NONE",
-    "OTHER",
     "REPLAY_DAYS",
     "Figures",
     "History",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import add, sub
 from typing import Final
 
@@ -20,42 +20,40 @@ from usage.saving import Compared, Saving, saving
 from usage.sums import CALL_SUMS, COMPARISON_SUMS, DECISION_SUMS, SUMS, Figures, figures_of
 
 MAX_SERIES: Final = 8
-OTHER: Final = "Other"
+# Groups of which one name stands for several values of a column.
+OF_SEVERAL: Final = frozenset({"provider", "member"})
 
 
 Names = tuple[str, ...]
 Amounts = list[int]
 # The amounts of each bucket, by its place.
 ByPlace = dict[int, Amounts]
+# What the groups that are not shown go by together: any word could be the name of a session.
+REST: Final[Names] = ()
 
 
 @dataclass
 class Series:
     """One group's figures: the total, and by the start of each bucket in which it has any.
 
-    `names` are those of its one or two groups, `OTHER` alone for the pooled rest. `previous` is the
-    same group in the period before, by the starts of the buckets that it is compared with.
+    `names` are those of its one or two groups, none for the pooled rest. `previous` is the same
+    group in the period before, by the starts of the buckets that it is compared with.
     """
 
-    names: tuple[str, ...]
+    names: Names
     total: Figures
     buckets: dict[datetime, Figures] = field(default_factory=dict)
     previous: "Series | None" = None
 
     @property
-    def name(self) -> str:
-        """The name of its first group."""
-        return self.names[0]
-
-    @property
-    def then(self) -> str:
-        """The name of its second group; empty without one."""
-        return self.names[1] if len(self.names) > 1 else ""
+    def is_rest(self) -> bool:
+        """Tell whether it is the pooled rest."""
+        return self.names == REST
 
 
 @dataclass(frozen=True)
 class History:
-    """Usage over time: at most `MAX_SERIES` series, the largest first, then the rest as `OTHER`.
+    """Usage over time: at most `MAX_SERIES` series, the largest first, then the rest as one.
 
     `unfinished` is the start of the bucket that is still filling. `key_names` says what people call
     the keys, by the ids that the series go by.
@@ -93,12 +91,12 @@ def usage_over_time(project: Project, asked: UsageFilter, now: datetime) -> Hist
     sums, before = sums_of(asked.metric), previous(asked.window, now) if asked.compare else None
     windows = [asked.window, before] if before else [asked.window]
     keys = keys_of(project.pk) if {"key", "member"} & {*asked.groups} else {}
-    groups = ranked(project, asked, keys)
+    groups = ranked(project, asked, keys, before)
     shown = groups[:MAX_SERIES]
     current, earlier, *_ = [*by_place(project, asked, windows, shown), {}]
     series = []
-    for names in [*(one.names for one in shown), (OTHER,)]:
-        if names == (OTHER,) and not (current.get(names) or earlier.get(names)):
+    for names in [*(one.names for one in shown), REST]:
+        if names == REST and not (current.get(names) or earlier.get(names)):
             continue
         one = series_of(names, current.get(names, {}), asked, now)
         if before:
@@ -123,21 +121,35 @@ class Group:
 
 
 def ranked(
-    project: Project, asked: UsageFilter, keys: Mapping[str, tuple[str, str]]
+    project: Project,
+    asked: UsageFilter,
+    keys: Mapping[str, tuple[str, str]],
+    before: Window | None,
 ) -> list[Group]:
-    """Return the groups of the window that is asked for, the largest first."""
+    """Return the groups of the window that is asked for, the largest first.
+
+    Their values are also those that only the period before has.
+    """
     columns, sums = columns_of(asked), sums_of(asked.metric)
     readers = [(columns.index(COLUMNS[group]), reader(group, keys)) for group in asked.groups]
     groups: dict[Names, Group] = {}
     wanted = Wanted(project.pk, asked.conditions, columns, sums, timed=False, raw=asked.is_raw)
-    (rows,) = added_up((wanted, asked.window))
-    for row in rows:
-        names = tuple([read(row.values[column]) or NONE for column, read in readers])
+    windows = [asked.window, before] if before and OF_SEVERAL & {*asked.groups} else [asked.window]
+    current, *earlier = added_up(*((wanted, window) for window in windows))
+
+    def names_of(row: Row) -> Names:
+        return tuple([read(row.values[column]) or NONE for column, read in readers])
+
+    for row in current:
+        names = names_of(row)
         known = groups.get(names)
         if known is None:
             groups[names] = Group(names, row.sums, [row.values])
         else:
             known.amounts = [*map(add, known.amounts, row.sums)]
+            known.values.append(row.values)
+    for row in chain.from_iterable(earlier):
+        if known := groups.get(names_of(row)):
             known.values.append(row.values)
 
     def rank(one: Group) -> tuple[int, Names]:
@@ -187,7 +199,7 @@ def split(
         add_at(others, window, row)
     for place, amounts in merged(groups).items():
         others[place] = [*map(sub, others[place], amounts)]
-    groups[OTHER,] = {place: amounts for place, amounts in others.items() if any(amounts)}
+    groups[REST] = {place: amounts for place, amounts in others.items() if any(amounts)}
     return groups
 
 

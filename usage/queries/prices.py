@@ -1,9 +1,9 @@
 """What the catalogue says of models that usage is reported of."""
 
 from collections.abc import Iterable
-from functools import partial
 
 from leaderboard.models import CatalogModel, Price
+from lib.bulk import Among
 from routing.queries.live import remembered
 from usage.pricing import PriceTier
 
@@ -14,19 +14,16 @@ def price_lists(model_ids: Iterable[str]) -> dict[str, list[PriceTier]]:
 
     What is known is remembered, as all that the request path stands on.
     """
-    found = {}
-    for model_id in set(model_ids):
-        try:
-            found[model_id] = remembered(("prices", model_id), partial(price_list, model_id))
-        except CatalogModel.DoesNotExist:
-            continue
-    return found
+    return remembered("prices", model_ids, listed)
 
 
-def price_list(model_id: str) -> list[PriceTier]:
-    """Return every price list entry of a model. Raises CatalogModel.DoesNotExist."""
-    model = CatalogModel.objects.get(model_id=model_id)
-    return [tier_of(price) for price in model.prices.all()]
+def listed(model_ids: set[str]) -> dict[str, list[PriceTier]]:
+    """Return the price list entries of those of some models that the catalogue knows."""
+    models = CatalogModel.objects.filter(Among("model_id", sorted(model_ids)))
+    return {
+        model.model_id: [tier_of(price) for price in model.prices.all()]
+        for model in models.prefetch_related("prices")
+    }
 
 
 def tier_of(price: Price) -> PriceTier:

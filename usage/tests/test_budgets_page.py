@@ -294,6 +294,18 @@ def test_a_budget_that_is_back_knows_what_was_spent_meanwhile(
     assert not mail.outbox
 
 
+def test_why_a_notice_was_given_up_is_still_told_when_its_budget_is_back(
+    owner: Client, apollo: Project
+) -> None:
+    budget = make(apollo, emails=["alice@example.org"])
+    do_alert(budget, dt.date(2026, 11, 1), 60 * DOLLAR)
+    Notice.objects.update(next_at=None, last_error="The mail server hung up.")
+    owner.post(address(budget, "delete/"))
+    page = owner.post(address(budget, "restore/"), follow=True).content.decode()
+    assert "The mail server hung up." in page
+    assert "before it could be sent" not in page
+
+
 def test_a_team_with_as_many_budgets_as_it_may_have_brings_none_back(
     owner: Client, apollo: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

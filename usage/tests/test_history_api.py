@@ -13,10 +13,14 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from leaderboard.tests.tables import publish_table, table_bytes
+from teams.actions import do_create_key
 from teams.models import ApiKey, Project, User
 from usage import export
+from usage.filters import read_filter
 from usage.models import UsageEvent
+from usage.queries import totals
 from usage.question import ADDITIVE, GROUPS, METRICS, OF_DECISIONS
+from usage.ranges import previous, window
 from usage.tests.traffic import decide, report, settle
 
 pytestmark = pytest.mark.django_db
@@ -345,6 +349,68 @@ def test_a_period_is_compared_with_the_one_before(
     ]
     # Only the period before has this one.
     assert (series["Other"]["value"], series["Other"]["previous_value"]) == (0, 1)
+
+
+@pytest.mark.parametrize("groups", [("provider", "status"), ("status", "provider")])
+def test_a_provider_is_compared_with_all_its_models_of_the_period_before(
+    apollo: Project, apollo_key: str, groups: tuple[str, str]
+) -> None:
+    models = {"lab/old": 2, "lab/new": 4, "lab/both": 2, "gone/one": 2}
+    for model, day in [*models.items(), ("lab/both", 4)]:
+        at = dt.datetime(2026, 3, day, 12, tzinfo=dt.UTC)
+        report(apollo, f"{model} {day}", model=model, occurred_at=at)
+    asked = {"from": "2026-03-04", "to": "2026-03-05", "compare": "previous", "metric": "requests"}
+    for params in ({"group": "provider"}, {"group": groups[0], "then": groups[1]}):
+        series = get(apollo_key, **asked, **params).json()["series"]
+        found = [(one["label"], one["value"], one["previous_value"]) for one in series]
+        label = " / ".join({"provider": "lab", "status": "ok"}[one] for one in params.values())
+        assert found == [(label, 2, 2), ("Other", 0, 1)]
+
+
+def test_a_member_is_compared_with_all_keys_of_the_period_before(
+    apollo: Project, apollo_key: str, alice: User
+) -> None:
+    ids = [do_create_key(apollo, name, [], actor=alice)[0].public_id for name in ("old", "new")]
+    for key_id, day in zip(ids, (2, 4), strict=True):
+        at = dt.datetime(2026, 3, day, 12, tzinfo=dt.UTC)
+        report(apollo, key_id, key_id=key_id, occurred_at=at)
+    asked = {"from": "2026-03-04", "to": "2026-03-05", "compare": "previous", "metric": "requests"}
+    series = get(apollo_key, group="member", **asked).json()["series"]
+    assert [(one["name"], one["value"], one["previous_value"]) for one in series] == [
+        ("alice@example.org", 1, 1)
+    ]
+
+
+def test_a_session_called_other_is_not_the_rest(apollo: Project, apollo_key: str) -> None:
+    for number in range(22):
+        session = "Other" if number < 3 else f"s{number // 2}"
+        report(apollo, f"{number}", session_id=session, occurred_at=MONDAY)
+    params = {"group": "session", "metric": "requests", **WEEK}
+    series = get(apollo_key, **params).json()["series"]
+    found = [(one["name"], one["value"]) for one in series]
+    assert found[0] == ("Other", 3)
+    assert [value for _, value in found] == [3, *[2] * 7, 5]
+    assert (found[-1][0], series[-1]["label"], series[-1]["then"]) == ("Other", "Other", None)
+    lines = read(apollo_key, "usage/export.csv", **params)
+    text = b"".join(lines.streaming_content).decode()
+    assert sum(int(row["value"]) for row in csv.DictReader(StringIO(text))) == 22
+
+
+def test_a_day_is_compared_with_the_one_before_though_the_clock_was_put_back_by_half_an_hour(
+    apollo: Project, alice: User
+) -> None:
+    zone = apollo.team.time_zone = "Australia/Lord_Howe"
+    apollo.team.save()
+    # At 15:00 UTC of the day before, so that hours begin half an hour past those of UTC no more.
+    now = dt.datetime(2026, 4, 5, 10, 10, tzinfo=dt.UTC)
+    before = previous(window("24h", now, ZoneInfo(zone)), now)
+    for minutes in (10, 40):
+        report(apollo, f"{minutes}", occurred_at=before.start + dt.timedelta(minutes=minutes))
+    settle()
+    asked = read_filter({"range": "24h"}, now, zone)
+    found = totals(apollo, asked, now).previous
+    assert found
+    assert found.used.requests == 2
 
 
 def test_a_running_period_is_compared_up_to_the_same_elapsed_time(

@@ -3,18 +3,22 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from leaderboard.models import Price
 from lib.ids import new_id
 from lib.store import DECISIONS, REPORTS, RedisStore, get_store
 from routing.models import TaskOutcome
 from routing.queries import live
+from teams.actions import SystemActor, do_revoke_key
 from teams.models import Project
 from usage.actions.holding import do_take_in_held
 from usage.models import UsageEvent
@@ -115,6 +119,98 @@ def test_what_only_the_database_can_tell_to_be_wrong_is_set_aside_with_the_reaso
     assert UsageEvent.objects.filter(event_id="odd").exists()
     [left] = store.aside(REPORTS, 10)
     assert json.loads(left.event)["reports"] == json.loads(aside[1].event)["reports"]
+
+
+@pytest.mark.production
+def test_it_is_held_however_long_that_lasts_and_whatever_changes_meanwhile(
+    apollo_key: str, store: RedisStore
+) -> None:
+    send(apollo_key, {"event_id": "before"})
+    with database_away():
+        for number in range(4):
+            store.bump()
+            live._memory.made_at -= 2 * live.MAX_AGE_SECONDS
+            assert statuses(send(apollo_key, {"event_id": f"e{number}"})) == ["accepted"]
+    settle()
+    assert UsageEvent.objects.count() == 5
+
+
+@pytest.mark.production
+def test_a_key_that_was_found_to_be_revoked_stays_so(
+    apollo: Project, apollo_key: str, store: RedisStore
+) -> None:
+    assert send(apollo_key, {"event_id": "before"}).status_code == 200
+    do_revoke_key(apollo.api_keys.get(), actor=SystemActor("test"))
+    for _ in range(3):
+        store.bump()
+        assert send(apollo_key, {"event_id": "e1"}).status_code == 401
+    with database_away():
+        assert send(apollo_key, {"event_id": "e1"}).status_code == 401
+
+
+@pytest.mark.production
+def test_what_came_with_a_key_that_had_been_revoked_is_not_recorded(
+    apollo: Project, apollo_key: str, store: RedisStore
+) -> None:
+    send(apollo_key, {"event_id": "before"})
+    with database_away():
+        assert statuses(send(apollo_key, {"event_id": "e1"})) == ["accepted"]
+    # By another process, of which this one had not heard.
+    apollo.api_keys.update(revoked_at=timezone.now() - timedelta(minutes=1))
+    settle()
+    assert UsageEvent.objects.get().event_id == "before"
+    assert "revoked" in store.aside(REPORTS, 1)[0].reason
+
+
+@pytest.mark.production
+def test_what_was_held_for_a_deleted_project_goes_with_it(
+    apollo: Project, apollo_key: str, store: RedisStore
+) -> None:
+    send(apollo_key, {"event_id": "before"})
+    with database_away():
+        send(apollo_key, {"event_id": "e1", "decision_id": new_id("dec")})
+    apollo.delete()
+    settle()
+    assert store.backlog(REPORTS).waiting == store.backlog(REPORTS).aside == 0
+    assert not UsageEvent.objects.exists()
+
+
+@pytest.mark.production
+def test_it_is_priced_by_what_is_known_when_it_is_taken_in(
+    apollo_key: str, store: RedisStore
+) -> None:
+    send(apollo_key, {"event_id": "before", "input_tokens": 1000})
+    with database_away():
+        send(apollo_key, {"event_id": "e1", "input_tokens": 1000})
+    Price.objects.update(input_micro_usd=7_000_000)
+    store.bump()
+    settle()
+    costs = dict(UsageEvent.objects.values_list("event_id", "cost_micro_usd"))
+    assert costs == {"before": 1000, "e1": 7000}
+
+
+@pytest.mark.production
+def test_what_was_done_of_it_is_not_done_again(apollo_key: str, store: RedisStore) -> None:
+    send(apollo_key, {"event_id": "before"})
+    with database_away():
+        send(apollo_key, {"event_id": "odd", "model": "nobody/nothing"})
+        send(apollo_key, {"event_id": "e1", "decision_id": new_id("dec")})
+    with store.recording(DECISIONS, 0):
+        assert [do_take_in_held(), do_take_in_held()] == [False, False]
+    backlog = store.backlog(REPORTS)
+    assert (backlog.waiting, backlog.aside) == (1, 1)
+
+
+@pytest.mark.production
+def test_a_query_that_fails_does_not_make_the_database_away(apollo_key: str) -> None:
+    send(apollo_key, {"event_id": "before"})
+
+    def deadlock(*args: Any) -> None:
+        raise OperationalError from psycopg.errors.DeadlockDetected
+
+    with connection.execute_wrapper(deadlock):
+        assert statuses(send(apollo_key, {"event_id": "before"})) == ["accepted"]
+    assert statuses(send(apollo_key, {"event_id": "before"})) == ["duplicate"]
 
 
 @pytest.mark.production

@@ -5,7 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lib.ranges import LENGTHS
@@ -144,17 +144,23 @@ def test_a_moment_is_in_the_bucket_that_its_date_says(
         assert (first.year, first.month, first.day) == (local.year, local.month, 1)
 
 
-@given(stretches(), st.booleans())
-def test_a_stretch_is_taken_apart_without_gap_or_overlap(asked: Window, by_day: bool) -> None:
-    end = asked.end - timedelta(minutes=7)
-    found = pieces(asked.start, end, asked.zone, by_day=by_day)
+@given(stretches(), st.booleans(), st.sampled_from([0, 30]))
+def test_a_stretch_is_taken_apart_without_gap_or_overlap(
+    asked: Window, by_day: bool, late: int
+) -> None:
+    start, end = asked.start + timedelta(minutes=late), asked.end - timedelta(minutes=7)
+    assume(start < end)
+    found = pieces(start, end, asked.zone, by_day=by_day)
     days = [tuple(midnight(day, asked.zone) for day in found.days)] if found.days else []
     assert by_day or not days
     parts = sorted([*days, *found.hours, *found.rest])
-    assert [parts[0][0], parts[-1][1]] == [asked.start, end]
+    assert [parts[0][0], parts[-1][1]] == [start, end]
     assert all(before[1] == after[0] for before, after in pairwise(parts))
     assert all(start < stop for start, stop in parts)
-    assert sum((stop - start for start, stop in found.rest), timedelta(0)) < HOUR * 1.5
+    assert all(stop - start < HOUR * 1.5 for start, stop in found.rest)
+    edges = [edge for stretch in found.hours for edge in stretch]
+    assert all(floor(edge, "hour", asked.zone) == edge for edge in edges)
+    assert len(found.rest) <= 1 + (late > 0)
 
 
 @given(moments, st.timedeltas(HOUR, 40 * DAY), zones)

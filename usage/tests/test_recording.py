@@ -82,6 +82,20 @@ def test_a_report_asks_the_database_once(
         assert send(apollo_key, "e3", *(f"e{number}" for number in range(4, 100)))["accepted"] == 97
 
 
+def test_many_models_are_looked_up_at_once(
+    apollo_key: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    events = [{"event_id": f"e{n}", "model": f"nobody/{n}"} for n in range(100)]
+    with django_assert_max_num_queries(8):
+        answer = Client().post(
+            "/api/v1/usage",
+            json.dumps({"events": [*events, {"event_id": "good", "model": "lab/small"}]}),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {apollo_key}"},
+        )
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 100)
+
+
 def test_an_event_is_a_duplicate_before_and_after_it_is_recorded(apollo_key: str) -> None:
     assert send(apollo_key, "e1", "e2")["accepted"] == 2
     assert send(apollo_key, "e2", "e3")["duplicates"] == 1

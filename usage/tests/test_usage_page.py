@@ -158,6 +158,22 @@ def test_behind_each_point_are_as_many_calls_as_it_is_high(
         assert rows_behind(browser, link) == height
 
 
+def test_behind_a_session_called_other_are_its_own_calls(apollo: Project, browser: Client) -> None:
+    for number in range(22):
+        session = "Other" if number < 3 else f"s{number // 2}"
+        report(apollo, f"call-{number}", session_id=session, occurred_at=NOON)
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&metric=requests&group=session")
+    own, *_, rest = figure_of(response)["data"]
+    assert (own["name"], rest["name"]) == ("Other", "Other")
+    assert own["marker"]["color"] != rest["marker"]["color"]
+    points = points_of(response)
+    assert [height for height, _ in points] == [3, *[2] * 7, 5]
+    for height, link in points:
+        assert link
+        assert rows_behind(browser, link) == height
+
+
 @pytest.mark.parametrize("groups", ["group=model&then=route", "group=session&then=member"])
 def test_behind_other_of_two_groups_are_exactly_the_calls_summed_in_it(
     apollo: Project, browser: Client, apollo_key: str, groups: str

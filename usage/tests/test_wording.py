@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from usage import wording
-from usage.queries import OTHER
 from usage.question import GROUPS, METRICS, NONE
 from usage.ranges import BUCKETS, between, window
 
@@ -19,7 +18,6 @@ def test_every_metric_group_bucket_and_range_has_a_name() -> None:
     assert tuple(wording.BUCKETS) == BUCKETS
     for name in wording.LENGTHS:
         assert window(name, dt.datetime(2026, 3, 1, tzinfo=dt.UTC), BERLIN).name == name
-    assert wording.OTHER == OTHER
 
 
 @pytest.mark.parametrize(
@@ -85,4 +83,3 @@ def test_values_of_groups_are_named() -> None:
     assert wording.name_of("model", "a_b/c_d", {}) == "a_b/c_d"
     assert wording.name_of("route", NONE, {}) == "Not classified"
     assert wording.name_of("mode", NONE, {}) == "Without a decision"
-    assert wording.name_of("status", OTHER, {}) == "Other"

@@ -179,7 +179,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
         "rows": [
             {
                 "names": names_of(access.project, asked, history, one.names),
-                "swatch": index if one.name != OTHER else None,
+                "swatch": index if not one.is_rest else None,
                 "link": behind.series(one),
                 "cells": cells_of(
                     asked, columns, one.total, one.previous.total if one.previous else None
@@ -211,7 +211,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
 
 def label_of(asked: UsageFilter, history: History, names: Sequence[str]) -> str:
     """Return how a series is called."""
-    if names[0] == OTHER:
+    if not names:
         return OTHER
     return " · ".join(
         wording.name_of(group, name, history.key_names)
@@ -223,7 +223,7 @@ def names_of(
     project: Project, asked: UsageFilter, history: History, names: Sequence[str]
 ) -> list[dict[str, str]]:
     """Return each name of a series, with where the page is narrowed to it or leaves it out."""
-    if names[0] == OTHER:
+    if not names:
         return [{"text": OTHER}]
     return [
         {
