@@ -30,7 +30,7 @@ from servers import ROOT, Server, end_leftovers, free_port, postgres, redis_serv
 DAYS, PROJECTS, LARGEST = 90, 100, 0.2
 REPEATS = 100
 CSV_ROWS = 1_000_000
-INGESTED, SENDERS, DECIDED = 500_000, 4, 3000
+INGESTED, SENDERS, DECIDED, ROUNDS = 500_000, 4, 3000, 3
 RANGES = ("24h", "30d", "90d")
 
 # What calls look like: few models take most of them, and most of them end well.
@@ -235,15 +235,21 @@ for body in bodies:
 
 
 def measure_ingestion(port: int, key: str, project: Any) -> None:
-    """Report events that name no decision, and then such that do."""
+    """Report events that name no decision, and then such that do; each several times, since other
+    users of a machine slow it down, and never make it faster.
+    """
     # The first ones find everything cold.
     ingest(port, key, "warm", [], INGESTED // 25)
     for name, named in (("plain", []), ("decided", decided(project))):
-        accepted, recorded = ingest(port, key, name, named, INGESTED)
+        rates = []
+        for turn in range(ROUNDS):
+            accepted, recorded = ingest(port, key, f"{name}-{turn}", named, INGESTED)
+            rates.append((INGESTED / recorded, INGESTED / accepted))
+        (best, accepted_rate), *others = sorted(rates, reverse=True)
         say(
             f"ingestion of {INGESTED:,} events{' that name a decision' if named else ''}",
-            f"{INGESTED / accepted:,.0f}/s accepted, {INGESTED / recorded:,.0f}/s until in the"
-            " table",
+            f"{accepted_rate:,.0f}/s accepted, {best:,.0f}/s until in the table"
+            f" (then {', '.join(f'{rate:,.0f}' for rate, _ in others)})",
         )
 
 
