@@ -16,3 +16,5 @@ load_classifier()
 # What is loaded by now stays for good. Looking through it for what can be freed takes longer than
 # most requests, and would make one of them wait every now and then.
 gc.freeze()
+# A large report makes tens of thousands of objects that go by themselves.
+gc.set_threshold(20_000, 10, 10)

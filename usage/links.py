@@ -5,7 +5,6 @@ A page's state is its URL, so each of these is an address.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -27,8 +26,6 @@ from usage.question import (
 )
 
 Params = Mapping[str, str | Sequence[str]]
-# What the list of decisions can be narrowed by, each to one value.
-OF_DECISION_LIST: Final = ("model", "route", "mode", "session", "reason")
 
 
 def address(params: Params, page: str = "") -> str:
@@ -149,19 +146,11 @@ class Behind:
         """Return the list of what fulfils conditions; None where it knows none like these."""
         params = conditions.as_params()
         if self.is_of_decisions:
-            if not suits_decisions(conditions):
+            if conditions.name("status"):
                 return None
             params |= {"switched": ["true"]} if self.asked.metric == "switched" else {}
         query = urlencode(params, doseq=True)
         return f"{self.page}?{query}&" if query else f"{self.page}?"
-
-
-def suits_decisions(conditions: Conditions) -> bool:
-    """Tell whether the list of decisions can be narrowed by conditions."""
-    return not (conditions.exclude or conditions.not_both) and all(
-        group in OF_DECISION_LIST and len(values) == 1 and values[0] != NONE
-        for group, values in conditions.include.items()
-    )
 
 
 def hidden(params: Params, leave_out: Collection[str]) -> list[tuple[str, str]]:

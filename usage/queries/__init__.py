@@ -1,6 +1,6 @@
 """Reads of usage."""
 
-from usage.queries.conditions import events_of_decision, events_where
+from usage.queries.conditions import decisions_where, events_of_decision, events_where
 from usage.queries.history import (
     MAX_SERIES,
     History,
@@ -36,6 +36,7 @@ __all__ = [
     "Series",
     "Totals",
     "covered_to",
+    "decisions_where",
     "events_of_decision",
     "events_where",
     "has_traffic",

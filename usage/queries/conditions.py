@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from routing.models import Decision
 from teams.models import ApiKey
 from usage.models import UsageEvent
+from usage.queries.raw_sums import ROUTE
 from usage.question import NONE, Conditions
 
 # The column that a group is read off; a provider is the beginning of the model, and who made a key
@@ -39,6 +40,18 @@ def events_where(
     wanted = {name: value for name, value in bounds.items() if value is not None}
     matching = fulfilled(project_id, conditions) if conditions else Q()
     return UsageEvent.objects.filter(matching, project_id=project_id, **wanted)
+
+
+def decisions_where(
+    project_id: int, rows: QuerySet[Decision], conditions: Conditions
+) -> QuerySet[Decision]:
+    """Return those of a project's decisions that fulfil the conditions: none under one on the
+    status, which they do not have.
+    """
+    if conditions.name("status"):
+        return rows.none()
+    with_route = rows.alias(route=ROUTE)  # type: ignore[no-redef]
+    return with_route.filter(fulfilled(project_id, conditions))
 
 
 def events_of_decision(decision: Decision) -> QuerySet[UsageEvent]:

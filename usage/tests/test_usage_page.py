@@ -234,9 +234,62 @@ def test_behind_a_point_of_decisions_are_decisions(apollo: Project, browser: Cli
         points = points_of(browser.get(f"{PAGE}?{WEEK}&metric={metric}"))
         assert [height for height, _ in points] == expected
         assert [rows_behind(browser, str(link)) for _, link in points] == expected
-    # The list of decisions cannot leave a model out.
-    response = browser.get(f"{PAGE}?{WEEK}&metric=decisions&not_model=lab/x")
-    assert [link for _, link in points_of(response)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "group=model",
+        "group=provider",
+        "group=key",
+        "group=member",
+        "group=route&then=mode",
+        "group=session&then=model",
+        "group=reason&then=key",
+        "group=model&not_model=lab0/m0&not_both=model%3Dlab1/m1%26reason%3Dsticky",
+    ],
+)
+def test_behind_every_point_of_decisions_are_exactly_those_counted_in_it(
+    apollo: Project, browser: Client, groups: str
+) -> None:
+    for number in range(60):
+        decide(
+            apollo,
+            created_at=NOON + dt.timedelta(hours=number % 3 * 20),
+            model=f"lab{number % 11}/m{number % 11}",
+            task_type=("debugging", "")[number % 2],
+            subtask_type=("bug_fixing", "")[number % 2],
+            mode=f"mode-{number % 4}",
+            key_id=f"key_{number % 13}",
+            session_id=f"s{number % 10}" if number % 10 else "",
+            reason_code=("sticky", "cheapest_clearing")[number % 2],
+        )
+    settle()
+    response = browser.get(f"{PAGE}?{WEEK}&{groups}&metric=decisions")
+    points = points_of(response)
+    assert sum(height for height, _ in points) > 0
+    for height, link in points:
+        assert link
+        listed: Any = browser.get(link.replace("/decisions/?", "/decisions.csv?"))
+        assert len(b"".join(listed.streaming_content).splitlines()) - 1 == height
+
+
+def test_what_the_list_of_decisions_is_narrowed_by_shows_and_can_be_taken_away(
+    apollo: Project, browser: Client
+) -> None:
+    for name in ("a", "b", "c"):
+        decide(apollo, model=f"lab/{name}", key_id=f"key_{name}")
+    page = f"/projects/{apollo.slug}/decisions/"
+    response = browser.get(f"{page}?model=lab/a&model=lab/b&not_key=key_b&switched=false")
+    text = response.content.decode()
+    assert "Model: lab/a" in text
+    assert [one.model for one in response.context["decisions"]] == ["lab/a"]
+    without = next(chip for chip in response.context["chips"] if "not" in chip.text).without
+    found = browser.get(page + without).context["decisions"]
+    assert {one.model for one in found} == {"lab/a", "lab/b"}
+    # The form carries along what it has no field for.
+    assert '<input type="hidden" name="not_key" value="key_b">' in text
+    assert browser.get(f"{page}?not_both=nonsense").status_code == 400
 
 
 def test_days_are_those_of_the_team(apollo: Project, browser: Client) -> None:

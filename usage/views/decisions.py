@@ -1,6 +1,7 @@
 """Decisions: the list, the same as CSV, and one with all that it stood on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import QuerySet
@@ -21,16 +22,19 @@ from routing.counterfactual import Counterfactual, Span
 from routing.engine.explain import REASONS
 from routing.filters import FILTERS, read_decision_filter, read_flag, read_order
 from routing.models import Decision, Mode, Outcome, Policy
-from routing.queries.decisions import DecisionFilter, decisions_of, neighbours
+from routing.queries.decisions import decisions_of, neighbours
 from routing.queries.outcomes import outcomes_of
 from routing.queries.policies import in_force
 from routing.queries.rerun import Rerun, policy_of, proven, rerun
 from teams.access import Access, project_page
 from teams.models import Project
-from usage import queries
+from usage import links, queries
 from usage.charts import probability_figure
 from usage.export import by_time, csv_file, moment
+from usage.filters import read_conditions
 from usage.models import UsageEvent
+from usage.question import NONE, Conditions
+from usage.views.history import key_names
 
 PAGE_SIZE = 50
 # Routes that are drawn; the others are rarely more than a hair together.
@@ -64,24 +68,33 @@ CSV_COLUMNS = {
 def decisions(request: HttpRequest, access: Access) -> HttpResponse:
     """A project's decisions, narrowed and ordered by the URL."""
     project_id, problem, cursor = access.project.pk, "", request.GET.get("cursor", "")
-    oldest_first = False
+    oldest_first, conditions = False, Conditions()
     try:
         oldest_first = read_order(request.GET)
-        rows = decisions_of(project_id, filter_of(request, access))
+        conditions = conditions_of(request)
+        rows = decisions_asked_for(request, access, conditions)
         found, next_cursor = decision_page(rows, cursor, oldest_first)
     except ApiError as error:
         problem, cursor = error.message, ""
         found, next_cursor = decision_page(decisions_of(project_id), "", oldest_first)
+    params: dict[str, list[str]] = {
+        name: values for name, values in request.GET.lists() if name != "cursor"
+    }
+    further = conditions.as_params()
+    in_form = {name: request.GET.get(name, "") for name in FILTERS if name not in further}
     context = {
         "access": access,
         "problem": problem,
+        "chips": links.chips(params, conditions, key_names(project_id, conditions)),
+        "cleared": links.address({name: v for name, v in params.items() if name not in further}),
+        "hidden": links.hidden(further, ()),
         "decisions": found,
         "cursor": cursor,
         "next_cursor": next_cursor,
         "oldest_first": oldest_first,
         "sortable": True,
-        "filters": {name: request.GET.get(name, "") for name in FILTERS},
-        "filtered": any(request.GET.get(name) for name in FILTERS),
+        "filters": in_form,
+        "filtered": bool(further) or any(in_form.values()),
         "more_filtered": any(request.GET.get(name) for name in MORE_FILTERS),
         "ranges": LENGTHS,
         "task_types": taxonomy.TASK_TYPES,
@@ -92,9 +105,29 @@ def decisions(request: HttpRequest, access: Access) -> HttpResponse:
     return render(request, "usage/decisions.html", context, status=400 if problem else 200)
 
 
-def filter_of(request: HttpRequest, access: Access) -> DecisionFilter:
-    """Return which decisions the URL asks for; raise a 400 that says what is allowed."""
-    return read_decision_filter(request.GET, timezone.now(), access.project.team.time_zone)
+def conditions_of(request: HttpRequest) -> Conditions:
+    """Return the conditions of the URL beyond what the form has fields for; raise a 400.
+
+    A field of the form takes one value; the figures of the Usage page are also of several, of none,
+    or of all but some.
+    """
+    asked = read_conditions(request.GET)
+    beyond = {
+        group: values
+        for group, values in asked.include.items()
+        if group not in FILTERS or len(values) > 1 or values == (NONE,)
+    }
+    return replace(asked, include=beyond)
+
+
+def decisions_asked_for(
+    request: HttpRequest, access: Access, conditions: Conditions
+) -> QuerySet[Decision]:
+    """Return the decisions that the URL asks for; raise a 400 that says what is allowed."""
+    fields = {name: request.GET[name] for name in request.GET if name not in conditions.include}
+    asked = read_decision_filter(fields, timezone.now(), access.project.team.time_zone)
+    rows = decisions_of(access.project.pk, asked)
+    return queries.decisions_where(access.project.pk, rows, conditions)
 
 
 def decision_page(
@@ -116,11 +149,12 @@ def decision_page(
 def decisions_csv(request: HttpRequest, access: Access) -> HttpResponseBase:
     """The decisions that the URL asks for as CSV, however many."""
     try:
-        asked, oldest_first = filter_of(request, access), read_order(request.GET)
+        rows = decisions_asked_for(request, access, conditions_of(request))
+        oldest_first = read_order(request.GET)
     except ApiError as error:
         text = f"{error.message}\n"
         return HttpResponse(text, content_type="text/plain; charset=utf-8", status=400)
-    lines = decision_lines(decisions_of(access.project.pk, asked), oldest_first=oldest_first)
+    lines = decision_lines(rows, oldest_first=oldest_first)
     return csv_file(f"{access.project.slug}-decisions.csv", list(CSV_COLUMNS), lines)
 
 
