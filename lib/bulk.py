@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from django.db import connection
+from django.db import DataError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
 from django.db.models.sql.compiler import SQLCompiler
@@ -60,33 +60,40 @@ def stage(model: type[Model], rows: Iterable[Sequence[Any]]) -> str:
     A row holds the values of `columns_of(model)`. The table is emptied when the transaction ends.
     PostgreSQL only.
     """
-    table, columns = stage_empty(model), quoted(columns_of(model))
-    # Django knows nothing of COPY, so it does not turn psycopg's errors into its own by itself.
+    table, columns = f"staged_{model._meta.db_table}", quoted(columns_of(model))
     with (
         connection.cursor() as cursor,
         connection.wrap_database_errors,
-        cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy,
     ):
-        for row in rows:
-            copy.write_row(row)
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ON COMMIT DELETE ROWS AS"  # noqa: S608
+            f" SELECT {columns} FROM {model._meta.db_table} WITH NO DATA"
+        )
+        cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
     return table
 
 
-def stage_json(
-    model: type[Model], lines: bytes, columns: Sequence[str], extra: str = ""
-) -> tuple[str, int]:
-    """As `stage`, of rows that are JSON arrays, one a line; return also how many they are.
+def copy_json(model: type[Model], columns: Sequence[str], lines: Sequence[bytes]) -> None:
+    """COPY rows into a table that are JSON arrays but for their brackets. PostgreSQL only.
 
-    They hold the values of `columns`, which may be of the model or of those that `extra` declares,
-    as in ``key uuid``. Many times faster, since no value becomes an object of Python.
+    No value becomes an object of Python on the way. Raises DataError or IntegrityError.
     """
-    table = stage_empty(model, extra)
-    # An array is a line of this kind of CSV but for its brackets.
+    # Such an array is a line of this kind of CSV.
     kind = "FORMAT csv, QUOTE '\"', ESCAPE '\\', NULL 'null'"
-    with connection.cursor() as cursor, connection.wrap_database_errors:
-        with cursor.copy(f"COPY {table} ({quoted(columns)}) FROM STDIN ({kind})") as copy:
-            copy.write(unescaped(lines[1:-1].replace(b"]\n[", b"\n")))
-        return table, int(cursor.rowcount)
+    into = f"COPY {model._meta.db_table} ({quoted(columns)}) FROM STDIN ({kind})"
+    with (
+        connection.cursor() as cursor,
+        # Django knows nothing of COPY, so it does not turn psycopg's errors into its own by itself.
+        connection.wrap_database_errors,
+    ):
+        with cursor.copy(into) as copy:
+            copy.write(unescaped(b"\n".join(lines)))
+        if cursor.rowcount != len(lines):
+            # An open quotation mark has swallowed a line, or one is empty.
+            raise DataError(f"{len(lines)} lines were read as {cursor.rowcount} rows.")
 
 
 def unescaped(lines: bytes) -> bytes:
@@ -104,25 +111,6 @@ def unescaped(lines: bytes) -> bytes:
             return found[0]
 
     return ESCAPED.sub(character, lines) if b"\\" in lines else lines
-
-
-def stage_empty(model: type[Model], extra: str = "") -> str:
-    """Make an empty temporary table like that of the model, and return its name."""
-    table = f"staged_{model._meta.db_table}"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ON COMMIT DELETE ROWS AS"  # noqa: S608
-            f" SELECT {quoted(columns_of(model))}{', ' + nulls(extra) if extra else ''}"
-            f" FROM {model._meta.db_table} WITH NO DATA"
-        )
-        cursor.execute(f"DELETE FROM {table}")  # noqa: S608
-    return table
-
-
-def nulls(extra: str) -> str:
-    """Return declared columns, as in ``key uuid``, as values of a query."""
-    parts = [part.split() for part in extra.split(",")]
-    return ", ".join(f"NULL::{kind} AS {name}" for name, kind in parts)
 
 
 def fill(model: type[Model], rows: QuerySet[Any, Any], columns: Sequence[str]) -> int:

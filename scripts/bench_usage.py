@@ -53,8 +53,8 @@ FROM (
 ) AS made, (SELECT array{routes} AS routes, array{reasons} AS reasons) AS names
 """
 IDS = """
-INSERT INTO usage_reportedevent (key, received_at)
-SELECT gen_random_uuid(), now() FROM generate_series({since}, {until})
+INSERT INTO usage_reportedevent (key)
+SELECT gen_random_uuid() FROM generate_series({since}, {until})
 """
 DECISIONS = """
 INSERT INTO routing_decision (public_id, project_id, key_id, session_id, created_at, model,

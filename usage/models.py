@@ -3,6 +3,7 @@
 from typing import ClassVar, Final
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from routing.models import Budget, Outcome
@@ -102,7 +103,7 @@ class ReportedEvent(models.Model):
     """
 
     key = models.UUIDField(primary_key=True)
-    received_at = models.DateTimeField()
+    taken_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return str(self.key)

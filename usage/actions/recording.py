@@ -2,16 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Annotated
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
-from lib.bulk import columns_of, is_postgresql, quoted, stage_json
+from lib.bulk import columns_of, copy_json, is_postgresql
 from lib.recording import record_stream, write_all
 from lib.store import ID_BYTES, USAGE, RedisStore, StoreUnavailable, Waiting, get_store
 from routing.actions.recording import do_hold_projects, do_mark_stale
@@ -20,6 +21,7 @@ from usage.actions.counting import do_count_directly
 from usage.models import ReportedEvent, UsageEvent
 
 log = structlog.get_logger()
+KEY_DIGITS = 2 * ID_BYTES
 
 
 class EventRow(msgspec.Struct, array_like=True):
@@ -29,12 +31,12 @@ class EventRow(msgspec.Struct, array_like=True):
 
     key: str
     project_id: int
+    occurred_at: datetime
+    received_at: datetime
     event_id: str
     key_id: str
     decision_id: str
     session_id: str
-    occurred_at: datetime
-    received_at: datetime
     model: str
     route: str
     mode: str
@@ -53,11 +55,22 @@ class EventRow(msgspec.Struct, array_like=True):
     baseline_cost_micro_usd: int | None
 
 
+class EventHead(msgspec.Struct, array_like=True):
+    """What the recorder has to know of a row: how it begins."""
+
+    key: Annotated[str, msgspec.Meta(min_length=KEY_DIGITS, max_length=KEY_DIGITS)]
+    project_id: int
+    occurred_at: datetime
+
+
 COLUMNS = EventRow.__struct_fields__
 encode = msgspec.json.Encoder().encode
 encode_lines = msgspec.json.Encoder().encode_lines
 # Each entry of the stream begins with the names of its columns, and so does what is set aside.
 HEADER = encode(COLUMNS)
+# A row of the table is what stands behind the key: `["<32 digits>",...]`.
+BEHIND_KEY = slice(KEY_DIGITS + 4, -1)
+read_heads = msgspec.json.Decoder(EventHead).decode_lines
 
 
 def key_of(project_id: int, event_id: str) -> str:
@@ -65,7 +78,7 @@ def key_of(project_id: int, event_id: str) -> str:
     return hashlib.blake2b(f"{project_id}:{event_id}".encode(), digest_size=ID_BYTES).hexdigest()
 
 
-def reported(keys: Sequence[str]) -> set[str]:
+def reported(keys: Collection[str]) -> set[str]:
     """Return those of the keys of events that are in the database already."""
     if not is_postgresql():
         known = ReportedEvent.objects.filter(pk__in=keys).values_list("pk", flat=True)
@@ -180,44 +193,37 @@ def copy(lines: Sequence[bytes]) -> set[str]:
 
     Those of a deleted project go with it.
     """
-    staged, count = stage_json(UsageEvent, b"\n".join(lines), COLUMNS, "key uuid")
-    if count != len(lines):
-        # An open quotation mark has swallowed a line, or one is empty.
-        raise DataError(f"{len(lines)} lines were read as {count} events.")
-    columns = quoted(columns_of(UsageEvent))
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT DISTINCT project_id FROM {staged}")  # noqa: S608
-        projects = {project_id for (project_id,) in cursor.fetchall()}
-        known = set()
-        if gone := projects - do_hold_projects(projects):
-            cursor.execute(
-                f"DELETE FROM {staged} WHERE project_id = ANY(%s) RETURNING key",  # noqa: S608
-                [list(gone)],
-            )
-            known = {key.hex for (key,) in cursor.fetchall()}
-        cursor.execute(
-            "WITH taken AS ("  # noqa: S608
-            "INSERT INTO usage_reportedevent (key, received_at)"
-            f" SELECT key, received_at FROM {staged} ON CONFLICT DO NOTHING RETURNING key"
-            f"), known AS (DELETE FROM {staged} WHERE key NOT IN (SELECT key FROM taken)"
-            " RETURNING key) SELECT (SELECT count(*) FROM taken), array(SELECT key FROM known)"
-        )
-        taken, found = cursor.fetchone() or (0, [])
-        known |= {key.hex for key in found}
-        if taken + len(known) < count:
-            # The same event came twice at once, as after the store has lost which of them wait.
-            cursor.execute(
-                f"DELETE FROM {staged} USING {staged} AS first"  # noqa: S608
-                f" WHERE first.key = {staged}.key AND first.ctid < {staged}.ctid"
-            )
-        cursor.execute(
-            f"INSERT INTO usage_usageevent ({columns}) SELECT {columns} FROM {staged}"  # noqa: S608
-        )
-        cursor.execute(
-            "INSERT INTO routing_stalehour (project_id, hour)"  # noqa: S608
-            f" SELECT DISTINCT project_id, date_trunc('hour', occurred_at) FROM {staged}"
-        )
-    return known
+    try:
+        heads = read_heads(b"\n".join(lines))
+    except msgspec.DecodeError as error:
+        raise DataError(str(error)) from error
+    if len(heads) != len(lines):
+        raise DataError("There is an empty line.")
+    there = do_hold_projects({head.project_id for head in heads})
+    # The same event may come twice at once, as after the store has lost which of them wait.
+    events = {head.key: (head, line) for head, line in zip(heads, lines, strict=True)}
+    fresh = do_claim({key for key, (head, _) in events.items() if head.project_id in there})
+    rows = [event for key, event in events.items() if key in fresh]
+    copy_json(UsageEvent, COLUMNS[1:], [line[BEHIND_KEY] for _, line in rows])
+    do_mark_stale({(head.project_id, head.occurred_at) for head, _ in rows})
+    return events.keys() - fresh
+
+
+def do_claim(keys: set[str]) -> set[str]:
+    """Take those keys of events that are not taken yet, and return them.
+
+    Whoever wants the same ones waits until this transaction has ended.
+    """
+    while keys:
+        try:
+            with transaction.atomic():
+                # Everyone takes them in the same order, so that no two wait for each other.
+                copy_json(ReportedEvent, ["key"], [b'"%b"' % key.encode() for key in sorted(keys)])
+        except IntegrityError:
+            keys = keys - reported(keys)
+        else:
+            break
+    return keys
 
 
 def insert(rows: Sequence[EventRow]) -> set[str]:
@@ -225,9 +231,7 @@ def insert(rows: Sequence[EventRow]) -> set[str]:
     there = do_hold_projects({row.project_id for row in rows})
     known = reported([row.key for row in rows])
     fresh = [row for row in rows if row.project_id in there and row.key not in known]
-    ReportedEvent.objects.bulk_create(
-        ReportedEvent(key=row.key, received_at=row.received_at) for row in fresh
-    )
+    ReportedEvent.objects.bulk_create(ReportedEvent(key=row.key) for row in fresh)
     columns = columns_of(UsageEvent)
     UsageEvent.objects.bulk_create(
         UsageEvent(**{name: getattr(row, name) for name in columns}) for row in fresh

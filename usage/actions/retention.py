@@ -89,7 +89,7 @@ def do_forget_project(project_id: int) -> None:
 
 
 def forget_ids(before: datetime) -> None:
-    """Delete the ids of events that were received before then, some at a time."""
-    old = ReportedEvent.objects.filter(received_at__lt=before).values("pk")[:BATCH]
+    """Delete the ids of events that were taken before then, some at a time."""
+    old = ReportedEvent.objects.filter(taken_at__lt=before).values("pk")[:BATCH]
     while ReportedEvent.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()[0]:
         pass

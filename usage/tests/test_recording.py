@@ -417,7 +417,7 @@ def test_old_rows_are_forgotten_and_their_sums_stay(apollo: Project) -> None:
         report(apollo, f"e{days}", occurred_at=now - dt.timedelta(days=days))
         decide(apollo, created_at=now - dt.timedelta(days=days))
         ReportedEvent.objects.create(
-            key=f"00000000-0000-0000-0000-{days:012}", received_at=now - dt.timedelta(days=days)
+            key=f"00000000-0000-0000-0000-{days:012}", taken_at=now - dt.timedelta(days=days)
         )
     settle()
     retention.do_forget_old(400)
