@@ -76,10 +76,11 @@ def stage(model: type[Model], rows: Iterable[Sequence[Any]]) -> str:
     return table
 
 
-def copy_json(model: type[Model], columns: Sequence[str], lines: Sequence[bytes]) -> None:
-    """COPY rows into a table that are JSON arrays but for their brackets. PostgreSQL only.
+def copy_json(model: type[Model], columns: Sequence[str], lines: bytes, count: int) -> None:
+    """COPY so many rows into a table, each a line that is a JSON array but for its brackets.
 
-    No value becomes an object of Python on the way. Raises DataError or IntegrityError.
+    No value becomes an object of Python on the way. Raises DataError or IntegrityError. PostgreSQL
+    only.
     """
     # Such an array is a line of this kind of CSV.
     kind = "FORMAT csv, QUOTE '\"', ESCAPE '\\', NULL 'null'"
@@ -90,10 +91,10 @@ def copy_json(model: type[Model], columns: Sequence[str], lines: Sequence[bytes]
         connection.wrap_database_errors,
     ):
         with cursor.copy(into) as copy:
-            copy.write(unescaped(b"\n".join(lines)))
-        if cursor.rowcount != len(lines):
-            # An open quotation mark has swallowed a line, or one is empty.
-            raise DataError(f"{len(lines)} lines were read as {cursor.rowcount} rows.")
+            copy.write(unescaped(lines))
+        if cursor.rowcount != count:
+            # An open quotation mark has swallowed a line.
+            raise DataError(f"{count} lines were read as {cursor.rowcount} rows.")
 
 
 def unescaped(lines: bytes) -> bytes:

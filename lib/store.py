@@ -52,12 +52,23 @@ if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call("XADD", KEYS[1], "*", "event", ARGV[2])
 return 1
 """
+SPLIT = f"""
+local function split(ids)
+    local found = {{}}
+    for at = 1, #ids, {ID_BYTES} do found[#found + 1] = string.sub(ids, at, at + {ID_BYTES - 1}) end
+    return found
+end
+"""
+REMOVE_IDS = f"""
+{SPLIT}
+redis.call("SREM", KEYS[1], unpack(split(ARGV[1])))
+"""
 # Appends an entry and adds to counters, unless some of the ids are in the stream: then it
 # tells their places. A counter that does not exist stays so: unknown is not nothing.
 APPEND_NEW = f"""
+{SPLIT}
 if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return false end
-local ids, there = {{}}, {{}}
-for at = 1, #ARGV[2], {ID_BYTES} do ids[#ids + 1] = string.sub(ARGV[2], at, at + {ID_BYTES - 1}) end
+local ids, there = split(ARGV[2]), {{}}
 for place, found in ipairs(redis.call("SMISMEMBER", KEYS[2], unpack(ids))) do
     if found == 1 then there[#there + 1] = place - 1 end
 end
@@ -432,15 +443,11 @@ class RedisStore:
 
     def forget(self, stream: str, entries: Sequence[Waiting]) -> None:
         """Remove recorded events from the head of a stream, and their ids from those that wait."""
-        ids = [
-            entry.ids[at : at + ID_BYTES]
-            for entry in entries
-            for at in range(0, len(entry.ids), ID_BYTES)
-        ]
         with reachable(), self.client.pipeline(transaction=True) as pipe:
             pipe.xdel(stream, *[entry.place for entry in entries])
-            if ids:
-                pipe.srem(stream + IDS, *ids)
+            for entry in entries:
+                if entry.ids:
+                    pipe.eval(REMOVE_IDS, 1, stream + IDS, entry.ids)
             pipe.execute()
 
     def set_aside(self, stream: str, event: bytes, reason: str) -> None:

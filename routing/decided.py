@@ -1,6 +1,6 @@
 """What reports of usage and outcomes need to know of the decision that they name. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -37,3 +37,9 @@ class Decided(Struct):
         if self.ladder:
             return {rung["model"]: rung["success"] for rung in self.ladder["rungs"]}
         return {} if self.accuracy is None else {self.model: self.accuracy}
+
+
+# What is known of a call that names no decision.
+UNDECIDED = Decided(
+    "", "", datetime.min.replace(tzinfo=UTC), "", "", "", "", "", "", None, None, None
+)

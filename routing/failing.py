@@ -9,8 +9,9 @@ forgetting. A healthy model reaches the threshold `ln(R)` at most once in R repo
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -35,7 +36,7 @@ CERTAINTY: Final = 0.95
 TTL_SECONDS: Final = 2 * 3600
 
 
-class Signal(Struct, frozen=True):
+class Signal(Struct, frozen=True, gc=False):
     """How one call or one task of a model ended.
 
     `kind` is CALLS or TASKS, `expected` the probability of success when nothing is wrong, `origin`
@@ -137,14 +138,20 @@ def decode(data: bytes | None) -> Gauges:
         return {}
 
 
-def with_signals(data: bytes | None, signals: Iterable[Signal]) -> bytes | None:
+def with_signals(data: bytes | None, signals: Sequence[Signal]) -> bytes | None:
     """Return what to keep after more reports, None when nothing is against any model."""
     gauges = decode(data)
-    for signal in sorted(signals, key=lambda one: one.at_ms):
-        gauge = gauges.setdefault(signal.model, {}).setdefault(signal.kind, Gauge())
+    accused = gauges.keys() | {signal.model for signal in signals if not signal.succeeded}
+    telling = [signal for signal in signals if signal.model in accused]
+    for signal in sorted(telling, key=attrgetter("at_ms")):
+        kinds = gauges.setdefault(signal.model, {})
+        gauge = kinds.get(signal.kind)
         # A success tells nothing where nothing is held against the model, which is nearly always.
-        if gauge.score > 0 or not signal.succeeded:
-            gauge.take(signal)
+        if signal.succeeded and (gauge is None or gauge.score == 0):
+            continue
+        if gauge is None:
+            gauge = kinds[signal.kind] = Gauge()
+        gauge.take(signal)
     times = [gauge.at_ms for kinds in gauges.values() for gauge in kinds.values()]
     oldest = max(times, default=0) - 1000 * TTL_SECONDS
     left = {

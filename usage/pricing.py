@@ -11,7 +11,7 @@ PER = 1_000_000
 TOLERATED_PERCENT = 5
 
 
-class Tokens(Struct, frozen=True):
+class Tokens(Struct, frozen=True, gc=False):
     """How many tokens a call used.
 
     `input` excludes the cached ones. `output` includes reasoning, which costs the same.

@@ -45,7 +45,7 @@ MUST_BE = {
 }
 
 
-class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One model call as the client tells it. Null means the same as leaving a field out."""
 
     event_id: Id

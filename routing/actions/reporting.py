@@ -49,6 +49,8 @@ def do_record_outcomes(reports: Sequence[Reported], *, holder: KeyHolder, now: d
     A failure makes the session go past the model from its next decision on. The newest outcome of a
     decision and model counts; the same again changes nothing.
     """
+    if not reports:
+        return 0
     latest = {(one.decision.public_id, one.model): one for one in reports}
     known = outcomes_of(holder.project_id, {decision_id for decision_id, _ in latest})
     news = [one for pair, one in latest.items() if known.get(pair) != one.outcome]

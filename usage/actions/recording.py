@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 KEY_DIGITS = 2 * ID_BYTES
 
 
-class EventRow(msgspec.Struct, array_like=True):
+class EventRow(msgspec.Struct, array_like=True, gc=False):
     """A usage event on its way to the database: its key, and the columns of
     `usage.models.UsageEvent`.
     """
@@ -55,7 +55,7 @@ class EventRow(msgspec.Struct, array_like=True):
     baseline_cost_micro_usd: int | None
 
 
-class EventHead(msgspec.Struct, array_like=True):
+class EventHead(msgspec.Struct, array_like=True, gc=False):
     """What the recorder has to know of a row: how it begins."""
 
     key: Annotated[str, msgspec.Meta(min_length=KEY_DIGITS, max_length=KEY_DIGITS)]
@@ -73,9 +73,14 @@ BEHIND_KEY = slice(KEY_DIGITS + 4, -1)
 read_heads = msgspec.json.Decoder(EventHead).decode_lines
 
 
-def key_of(project_id: int, event_id: str) -> str:
-    """Return what an event is known by, see `usage.models.ReportedEvent`: a digest of 32 digits."""
-    return hashlib.blake2b(f"{project_id}:{event_id}".encode(), digest_size=ID_BYTES).hexdigest()
+def keys_of(project_id: int, event_ids: Iterable[str]) -> dict[str, str]:
+    """Return what events are known by, see `usage.models.ReportedEvent`: digests of 32 digits."""
+    begun, keys = hashlib.blake2b(f"{project_id}:".encode(), digest_size=ID_BYTES), {}
+    for event_id in event_ids:
+        digest = begun.copy()
+        digest.update(event_id.encode())
+        keys[event_id] = digest.hexdigest()
+    return keys
 
 
 def reported(keys: Collection[str]) -> set[str]:
@@ -90,7 +95,7 @@ def reported(keys: Collection[str]) -> set[str]:
         return {key.hex for (key,) in cursor.fetchall()}
 
 
-def do_keep_events(rows: Sequence[EventRow], limits: Sequence[Limit] = ()) -> set[str]:
+def do_keep_events(rows: Sequence[EventRow], limits: Sequence[Limit] = ()) -> Set[str]:
     """Keep events, each with a key of its own, in the stream or straight in the database, and count
     their cost towards budgets.
 
@@ -109,7 +114,7 @@ def do_keep_events(rows: Sequence[EventRow], limits: Sequence[Limit] = ()) -> se
     return new
 
 
-def append(rows: Sequence[EventRow], limits: Sequence[Limit]) -> set[str] | None:
+def append(rows: Sequence[EventRow], limits: Sequence[Limit]) -> Set[str] | None:
     """Append events to the stream, and return the keys of those that were not waiting in it; None
     when it takes none.
     """
@@ -180,16 +185,15 @@ def lines_of(store: RedisStore, entries: Iterable[Waiting]) -> list[bytes]:
 
 
 @transaction.atomic
-def record_rows(rows: Sequence[EventRow]) -> set[str]:
+def record_rows(rows: Sequence[EventRow]) -> Set[str]:
     """Write events to the database here and now, and return the keys of those that were new."""
     if not is_postgresql():
         return insert(rows)
-    known = copy([encode(row) for row in rows])
-    return {row.key for row in rows if row.key not in known}
+    return copy([encode(row) for row in rows])
 
 
-def copy(lines: Sequence[bytes]) -> set[str]:
-    """Insert events that are not there yet with COPY, and return the keys of the others.
+def copy(lines: Sequence[bytes]) -> Set[str]:
+    """Insert events that are not there yet with COPY, and return their keys.
 
     Those of a deleted project go with it.
     """
@@ -201,15 +205,17 @@ def copy(lines: Sequence[bytes]) -> set[str]:
         raise DataError("There is an empty line.")
     there = do_hold_projects({head.project_id for head in heads})
     # The same event may come twice at once, as after the store has lost which of them wait.
-    events = {head.key: (head, line) for head, line in zip(heads, lines, strict=True)}
-    fresh = do_claim({key for key, (head, _) in events.items() if head.project_id in there})
-    rows = [event for key, event in events.items() if key in fresh]
-    copy_json(UsageEvent, COLUMNS[1:], [line[BEHIND_KEY] for _, line in rows])
-    do_mark_stale({(head.project_id, head.occurred_at) for head, _ in rows})
-    return events.keys() - fresh
+    line_of = {
+        head.key: line for head, line in zip(heads, lines, strict=True) if head.project_id in there
+    }
+    fresh = do_claim(line_of.keys())
+    rows = [line[BEHIND_KEY] for key, line in line_of.items() if key in fresh]
+    copy_json(UsageEvent, COLUMNS[1:], b"\n".join(rows), len(rows))
+    do_mark_stale({(head.project_id, head.occurred_at) for head in heads if head.key in fresh})
+    return fresh
 
 
-def do_claim(keys: set[str]) -> set[str]:
+def do_claim(keys: Set[str]) -> Set[str]:
     """Take those keys of events that are not taken yet, and return them.
 
     Whoever wants the same ones waits until this transaction has ended.
@@ -218,7 +224,7 @@ def do_claim(keys: set[str]) -> set[str]:
         try:
             with transaction.atomic():
                 # Everyone takes them in the same order, so that no two wait for each other.
-                copy_json(ReportedEvent, ["key"], [b'"%b"' % key.encode() for key in sorted(keys)])
+                copy_json(ReportedEvent, ["key"], "\n".join(sorted(keys)).encode(), len(keys))
         except IntegrityError:
             keys = keys - reported(keys)
         else:

@@ -16,17 +16,19 @@ from routing.actions.reporting import (
     is_watched,
     milliseconds,
 )
-from routing.decided import Decided
+from routing.decided import UNDECIDED, Decided
 from routing.failing import Signal
 from routing.queries.decisions import find_decisions, find_ladders
 from routing.queries.live import limits_known
 from teams.queries import KeyHolder
 from usage import queries
-from usage.actions.recording import EventRow, do_keep_events, key_of, reported
+from usage.actions.recording import EventRow, do_keep_events, keys_of, reported
 from usage.models import Status
 from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs, in_force
 from usage.reports import Fault, Report
 
+# As plain texts, which are quicker to compare.
+OK, CANCELLED = Status.OK.value, Status.CANCELLED.value
 ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
 
 
@@ -36,7 +38,7 @@ class DecisionsOnTheWay(Exception):
     """
 
 
-class Result(msgspec.Struct):
+class Result(msgspec.Struct, gc=False):
     """What became of the event at `index` of a batch; `error` says why it was rejected."""
 
     index: int
@@ -54,7 +56,7 @@ def do_take_in(
     against its model, see docs/routing.md.
     """
     reports = [item for item in items if isinstance(item, Report)]
-    keys = {one.event_id: key_of(holder.project_id, one.event_id) for one in reports}
+    keys = keys_of(holder.project_id, [report.event_id for report in reports])
     seen = reported(list(keys.values()))
     prices = queries.price_lists(report.model for report in reports)
     decisions = decisions_for(reports, holder.project_id)
@@ -98,8 +100,8 @@ def do_watch_calls(events: Sequence[EventRow], *, team_id: int) -> None:
     """Count how models work. That a call ended well says nothing while nothing is held against any
     model.
     """
-    telling = [event for event in events if event.status != Status.CANCELLED]
-    if any(event.status != Status.OK for event in telling) or is_watched(team_id):
+    telling = [event for event in events if event.status != CANCELLED]
+    if any(event.status != OK for event in telling) or is_watched(team_id):
         do_watch([signal_of(event) for event in telling], team_id=team_id)
 
 
@@ -118,7 +120,7 @@ def signal_of(event: EventRow) -> Signal:
     return Signal(
         model=event.model,
         kind=failing.CALLS,
-        succeeded=event.status == Status.OK,
+        succeeded=event.status == OK,
         expected=failing.CALL_RELIABILITY,
         origin=event.session_id or event.event_id,
         at_ms=milliseconds(event.occurred_at),
@@ -187,27 +189,28 @@ def row_of(
 ) -> EventRow:
     """Return the row of a sound report, with the route, mode and reason of its decision."""
     tokens = Tokens(
-        input=report.input_tokens or 0,
-        cache_read=report.cache_read_tokens or 0,
-        cache_write=report.cache_write_tokens or 0,
-        output=report.output_tokens or 0,
+        report.input_tokens or 0,
+        report.cache_read_tokens or 0,
+        report.cache_write_tokens or 0,
+        report.output_tokens or 0,
     )
     cost = cost_micro_usd(tokens, prices)
     reported_cost = report.reported_cost_micro_usd
+    told = decision or UNDECIDED
     return EventRow(
         key=key,
         project_id=holder.project_id,
-        event_id=report.event_id,
-        key_id=holder.key_id,
-        decision_id=decision.public_id if decision else "",
-        session_id=report.session_id or (decision.session_id if decision else ""),
         occurred_at=at,
         received_at=now,
+        event_id=report.event_id,
+        key_id=holder.key_id,
+        decision_id=told.public_id,
+        session_id=report.session_id or told.session_id,
         model=report.model,
-        route=decision.route if decision else "",
-        mode=decision.mode if decision else "",
-        reason_code=decision.reason_code if decision else "",
-        status=report.status or Status.OK,
+        route=told.route,
+        mode=told.mode,
+        reason_code=told.reason_code,
+        status=report.status or OK,
         outcome=report.outcome or "",
         input_tokens=tokens.input,
         cache_read_tokens=tokens.cache_read,

@@ -121,10 +121,15 @@ def test_a_recorder_that_dies_before_it_forgets_doubles_nothing(
     assert UsageHour.objects.aggregate(all=Sum("requests"))["all"] == 3
 
 
+def key_of(project: Project, event_id: str) -> str:
+    """What an event is known by."""
+    return recording.keys_of(project.pk, [event_id])[event_id]
+
+
 def line(project: Project, event_id: str, **fields: Any) -> bytes:
     """An event as it waits in the stream."""
     made_up: dict[str, Any] = dict.fromkeys(recording.COLUMNS, "") | {
-        "key": recording.key_of(project.pk, event_id),
+        "key": key_of(project, event_id),
         "project_id": project.pk,
         "event_id": event_id,
         "occurred_at": NOW,
@@ -229,7 +234,7 @@ def test_what_comes_for_a_deleted_project_goes_with_it(
     apollo: Project, borealis: Project, apollo_key: str
 ) -> None:
     row = recording.EventRow(
-        key=recording.key_of(apollo.pk, "e1"),
+        key=key_of(apollo, "e1"),
         project_id=apollo.pk,
         event_id="e1",
         key_id="key",
@@ -254,7 +259,7 @@ def test_what_comes_for_a_deleted_project_goes_with_it(
         cost_differs=False,
         baseline_cost_micro_usd=None,
     )
-    key = recording.key_of(borealis.pk, "e1")
+    key = key_of(borealis, "e1")
     other = msgspec.structs.replace(row, key=key, project_id=borealis.pk)
     apollo.delete()
     assert recording.record_rows([row, other]) == {key}
