@@ -37,14 +37,16 @@ class Among(Func):
     arity = 2
 
     def __init__(self, column: str, texts: Sequence[str]) -> None:
-        many = list(texts) if is_postgresql() else msgspec.json.encode(texts).decode()
+        many = as_array(texts) if is_postgresql() else msgspec.json.encode(texts).decode()
         super().__init__(F(column), Value(many))
 
     def as_postgresql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
     ) -> tuple[str, Any]:
         """Return the condition for PostgreSQL."""
-        return self.as_sql(compiler, connection, template="%(expressions)s)", arg_joiner=" = ANY(")
+        return self.as_sql(
+            compiler, connection, template="%(expressions)s::text[])", arg_joiner=" = ANY("
+        )
 
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
@@ -52,6 +54,12 @@ class Among(Func):
         """Return the condition for SQLite."""
         joiner = " IN (SELECT value FROM json_each("
         return self.as_sql(compiler, connection, template="%(expressions)s))", arg_joiner=joiner)
+
+
+def as_array(texts: Iterable[str]) -> str:
+    """Return texts as PostgreSQL reads an array; many times faster than from a list."""
+    quoted = [text.replace("\\", r"\\").replace('"', r"\"") for text in texts]
+    return '{"' + '","'.join(quoted) + '"}' if quoted else "{}"
 
 
 def stage(model: type[Model], rows: Iterable[Sequence[Any]]) -> str:

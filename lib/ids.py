@@ -5,10 +5,12 @@ can be made anywhere without a round trip and index well. They are never primary
 """
 
 import os
+import re
 import time
-from datetime import MAXYEAR, UTC, datetime
+from datetime import UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+BODY = re.compile(rf"_[0-6][{ALPHABET}]{{25}}")
 # To the digits of base 32 that Python reads.
 AS_DIGITS = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
@@ -21,15 +23,12 @@ def new_id(prefix: str, at_ms: int | None = None) -> str:
     return f"{prefix}_" + "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
-def made_at(public_id: str) -> datetime | None:
-    """Return when an id was made; None for what `new_id` did not make."""
-    body = public_id.rpartition("_")[2]
-    if len(body) != 26 or body.strip(ALPHABET):
-        return None
-    at_ms = int(body[:10].translate(AS_DIGITS), 32)
-    try:
-        made = datetime.fromtimestamp(at_ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    # So that whoever looks around that time stays within the calendar.
-    return made if made.year < MAXYEAR else None
+def is_id(prefix: str, text: str) -> bool:
+    """Tell whether a text is an id of a kind, made by the year 9774: a time in every calendar."""
+    return text.startswith(prefix) and BODY.fullmatch(text, len(prefix)) is not None
+
+
+def made_at(public_id: str) -> datetime:
+    """Return when an id was made."""
+    milliseconds = public_id[-26:-16].translate(AS_DIGITS)
+    return datetime.fromtimestamp(int(milliseconds, 32) / 1000, UTC)

@@ -30,7 +30,7 @@ from servers import ROOT, Server, end_leftovers, free_port, postgres_server, red
 DAYS, PROJECTS, LARGEST = 90, 100, 0.2
 REPEATS = 100
 CSV_ROWS = 1_000_000
-INGESTED, SENDERS, DECIDED, ROUNDS = 500_000, 4, 3000, 3
+INGESTED, SENDERS, ROUNDS = 1_000_000, 4, 3
 RANGES = ("24h", "30d", "90d")
 
 # What calls look like: few models take most of them, and most of them end well.
@@ -66,6 +66,17 @@ SELECT decision_id, project_id, key_id, session_id, occurred_at, model, reason_c
     cost_micro_usd, baseline_cost_micro_usd, mode, 'pol_default', 'tbl_bench', random() < 0.6,
     random() < 0.05, '', '{{}}'
 FROM usage_usageevent WHERE id > {after}
+"""
+# Decisions with some ids, as `DECISIONS`.
+MADE = """
+INSERT INTO routing_decision (public_id, project_id, key_id, session_id, created_at, model,
+    reason_code, reason_text, task_type, subtask_type, difficulty, confidence, accuracy,
+    accuracy_low, accuracy_high, cost_micro_usd, baseline_cost_micro_usd, mode, policy_version,
+    table_version, sticky, switched, switch_reason, evidence)
+SELECT id, {project}, 'key_bench', 's' || n / 12, now(), 'lab/model-' || mod(n - 1, 12),
+    'cheapest_clearing', 'made up', 'debugging', 'bug_fixing', 'medium', 0.9, 0.8, 0.7, 0.9, 1000,
+    5000, 'auto_efficient', 'pol_default', 'tbl_bench', false, false, '', '{{}}'
+FROM unnest(%s::text[]) WITH ORDINALITY AS made (id, n)
 """
 
 
@@ -219,7 +230,7 @@ bodies = [
          "session_id": f"s{number % 50}", "occurred_at": made, "input_tokens": 1200,
          "cache_read_tokens": 30000, "output_tokens": 450, "latency_ms": 5200,
          "status": "error" if number % 33 == 0 else "ok",
-         **({"decision_id": named[number % len(named)]} if named else {})}
+         **({"decision_id": named[number - first]} if named else {})}
         for number in range(begin, begin + 1000)]}).encode()
     for begin in range(first, first + count, 1000)
 ]
@@ -235,11 +246,11 @@ for body in bodies:
 
 
 def measure_ingestion(port: int, key: str, project: Any) -> None:
-    """Report events that name no decision, and then such that do; each several times, since other
-    users of a machine slow it down, and never make it faster.
+    """Report events that name no decision, and then such that name one each. Several times, since
+    other users of a machine slow it down, and never make it faster.
     """
     # The first ones find everything cold.
-    ingest(port, key, "warm", [], INGESTED // 25)
+    ingest(port, key, "warm", [], INGESTED // 50)
     for name, named in (("plain", []), ("decided", decided(project))):
         rates = []
         for turn in range(ROUNDS):
@@ -256,8 +267,8 @@ def measure_ingestion(port: int, key: str, project: Any) -> None:
 def ingest(port: int, key: str, name: str, named: list[str], count: int) -> tuple[float, float]:
     """Report events from several clients at once, and wait until all are in the table.
 
-    Event ids begin with `name`, and each event names one of the decisions `named`, if any. Return
-    the seconds until the last one was accepted, and until it was recorded.
+    Event ids begin with `name`, and each event names its own of the decisions `named`, if there
+    are any. Return the seconds until the last one was accepted, and until it was recorded.
     """
     from django.conf import settings
 
@@ -276,9 +287,9 @@ def ingest(port: int, key: str, name: str, named: list[str], count: int) -> tupl
         )
         for place in range(SENDERS)
     ]
-    for sender in senders:
+    for place, sender in enumerate(senders):
         assert sender.stdin is not None
-        sender.stdin.write(json.dumps(named) + "\n")
+        sender.stdin.write(json.dumps(named[each * place : each * (place + 1)]) + "\n")
         sender.stdin.flush()
     for sender in senders:
         assert sender.stdout is not None
@@ -300,29 +311,18 @@ def ingest(port: int, key: str, name: str, named: list[str], count: int) -> tupl
 
 
 def decided(project: Any) -> list[str]:
-    """Make decisions for the models that events are of, one after the other; return their ids."""
-    from routing.models import Decision
+    """Make as many decisions as events are reported, for the models that these are of, one after
+    the other; return their ids.
+    """
+    from django.db import connection
 
-    made = Decision.objects.bulk_create(
-        Decision(
-            project=project,
-            key_id="key_bench",
-            session_id=f"s{number % 50}",
-            model=f"lab/model-{number % 12}",
-            reason_code="cheapest_clearing",
-            reason_text="made up",
-            task_type="debugging",
-            subtask_type="bug_fixing",
-            difficulty="medium",
-            accuracy=0.8,
-            cost_micro_usd=1000,
-            baseline_cost_micro_usd=5000,
-            mode="auto_efficient",
-            policy_version="pol_default",
-        )
-        for number in range(DECIDED)
-    )
-    return [decision.public_id for decision in made]
+    from lib.ids import new_id
+
+    ids = [new_id("dec") for _ in range(INGESTED)]
+    with connection.cursor() as cursor:
+        cursor.execute(MADE.format(project=project.pk), [ids])
+        cursor.execute("VACUUM ANALYZE routing_decision")
+    return ids
 
 
 def prepare() -> tuple[Any, Any, str]:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from lib.store import StoreUnavailable, get_store
 from routing import failing, session_failures
-from routing.decided import Decided
+from routing.decided import Judged
 from routing.engine.escalation import Failure
 from routing.failing import Signal
 from routing.models import Outcome, TaskOutcome
@@ -26,7 +26,7 @@ UNKNOWN_ACCURACY = 0.5
 class Reported:
     """An outcome of a decision's work with a model, and when it came about."""
 
-    decision: Decided
+    decision: Judged
     model: str
     outcome: str
     at: datetime

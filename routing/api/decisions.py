@@ -26,7 +26,7 @@ from routing.counterfactual import Counterfactual
 from routing.engine.outcome import Candidate
 from routing.filters import FILTERS, ORDERS, read_decision_filter, read_flag, read_order
 from routing.models import Decision, Outcome
-from routing.queries.decisions import decided_of, decisions_of
+from routing.queries.decisions import decisions_of, judged_of
 from routing.queries.rerun import Rerun, policy_of, proven, rerun
 from teams.keys import Scope
 from teams.models import Project
@@ -386,7 +386,7 @@ class OutcomeView(APIView):
             message = f"Unknown model '{model[:80]}', see GET /api/v1/models."
             raise ApiError(422, "unknown_model", message, param="model")
         now = timezone.now()
-        reported = Reported(decided_of(decision), model or decision.model, outcome, now)
+        reported = Reported(judged_of(decision), model or decision.model, outcome, now)
         changed = do_record_outcomes([reported], holder=holder, now=now)
         return Response(
             {

@@ -10,8 +10,8 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import NullIf
 
 from lib.bulk import Among
-from lib.ids import made_at
-from routing.decided import Decided
+from lib.ids import is_id, made_at
+from routing.decided import Decided, Judged
 from routing.models import Decision
 
 
@@ -41,19 +41,21 @@ class DecisionFilter:
 EVERYTHING = DecisionFilter()
 # A decision and its id are made within so long of each other, whatever clocks do.
 NEAR = timedelta(hours=1)
-# All but the ladder.
-DECIDED = Decided.__struct_fields__[:-1]
+DECIDED = Decided.__struct_fields__
+# All but the ladder, which lies in the evidence.
+JUDGED = Judged.__struct_fields__[:-1]
 
 
-def find_decisions(project_id: int, ids: Iterable[str]) -> dict[str, Decided]:
+def find_decided(project_id: int, ids: Iterable[str]) -> dict[str, Decided]:
     """Return the project's decisions with these public ids; ids of others are simply absent."""
     rows = with_ids(project_id, ids).values_list(*DECIDED)
-    return {decided.public_id: decided for decided in (Decided(*row) for row in rows)}
+    return {row[0]: Decided(*row) for row in rows}
 
 
-def find_ladders(project_id: int, ids: Iterable[str]) -> dict[str, dict[str, Any] | None]:
-    """Return the ladders of decisions by their public ids; None of one without."""
-    return dict(with_ids(project_id, ids).values_list("public_id", "evidence__ladder"))
+def find_judged(project_id: int, ids: Iterable[str]) -> dict[str, Judged]:
+    """Return the same with more that is known of each, which takes longer."""
+    rows = with_ids(project_id, ids).values_list(*JUDGED, "evidence__ladder")
+    return {row[0]: Judged(*row) for row in rows}
 
 
 def find_decision(project_id: int, public_id: str) -> Decision | None:
@@ -63,22 +65,22 @@ def find_decision(project_id: int, public_id: str) -> Decision | None:
 
 def with_ids(project_id: int, ids: Iterable[str]) -> QuerySet[Decision]:
     """Return those of a project's decisions that have one of some public ids."""
-    times = {public_id: at for public_id in ids if (at := made_at(public_id))}
-    if not times:
+    made = [public_id for public_id in ids if is_id("dec", public_id)]
+    if not made:
         return Decision.objects.none()
-    return Decision.objects.filter(
-        Among("public_id", list(times)),
+    return Decision.objects.order_by().filter(
+        Among("public_id", made),
         project_id=project_id,
-        # An id tells its month, and so where to look for it.
-        created_at__gte=min(times.values()) - NEAR,
-        created_at__lte=max(times.values()) + NEAR,
+        # Ids tell their month, and so where to look for them. They sort by time.
+        created_at__gte=made_at(min(made)) - NEAR,
+        created_at__lte=made_at(max(made)) + NEAR,
     )
 
 
-def decided_of(decision: Decision) -> Decided:
+def judged_of(decision: Decision) -> Judged:
     """Return what an outcome needs to know of a decision."""
-    fields = {name: getattr(decision, name) for name in DECIDED}
-    return Decided(**fields, ladder=decision.evidence.get("ladder"))
+    fields = {name: getattr(decision, name) for name in JUDGED}
+    return Judged(**fields, ladder=decision.evidence.get("ladder"))
 
 
 def decisions_of(project_id: int, asked: DecisionFilter = EVERYTHING) -> QuerySet[Decision]:

@@ -16,9 +16,9 @@ from routing.actions.reporting import (
     is_watched,
     milliseconds,
 )
-from routing.decided import UNDECIDED, Decided
+from routing.decided import UNDECIDED, Decided, Judged
 from routing.failing import Signal
-from routing.queries.decisions import find_decisions, find_ladders
+from routing.queries.decisions import find_decided, find_judged
 from routing.queries.live import limits_known
 from teams.queries import KeyHolder
 from usage import queries
@@ -84,7 +84,7 @@ def do_take_in(
         at = item.occurred_at or now
         listed = prices_on(item.model, at.date())
         rows[key] = row_of(
-            key, item, holder, decisions.get(item.decision_id or ""), listed, at, now
+            key, item, holder, decisions.get(item.decision_id or "", UNDECIDED), listed, at, now
         )
     # Outcomes first: told twice they do no harm, while events that are kept without them would be
     # duplicates when sent again.
@@ -108,9 +108,9 @@ def do_watch_calls(events: Sequence[EventRow], *, team_id: int) -> None:
 def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
     """Return what became of decisions, the oldest first."""
     found = [
-        Reported(decisions[event.decision_id], event.model, event.outcome, event.occurred_at)
+        Reported(decision, event.model, event.outcome, event.occurred_at)
         for event in events
-        if event.outcome and event.decision_id
+        if event.outcome and isinstance(decision := decisions.get(event.decision_id), Judged)
     ]
     return sorted(found, key=lambda one: one.at)
 
@@ -135,26 +135,24 @@ def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decid
     wanted = {report.decision_id for report in reports if report.decision_id}
     if not wanted:
         return {}
-    found = find_decisions(project_id, wanted)
+    found = find_decided(project_id, wanted)
     if missing := wanted - found.keys():
         try:
             recorded = do_record_decisions(wait_seconds=0.5, seconds=PATIENCE_SECONDS)
         except StoreUnavailable:
             recorded = False
-        found |= find_decisions(project_id, missing)
+        found |= find_decided(project_id, missing)
         # Those that still wait must not be taken for such that never were.
         if not recorded and not wanted <= found.keys():
             raise DecisionsOnTheWay("Decisions still wait in the stream.")
-    # A ladder is asked for only where it matters, since it lies in the evidence, which is large.
+    # Most calls went to the model that was chosen, and say no more than that.
     judged = {
         report.decision_id
         for report in reports
         if report.decision_id in found
         and (report.outcome or report.model != found[report.decision_id].model)
     }
-    for decision_id, ladder in find_ladders(project_id, judged).items():
-        found[decision_id].ladder = ladder
-    return found
+    return found | find_judged(project_id, judged)
 
 
 def unknown_reference(
@@ -182,7 +180,7 @@ def row_of(
     key: str,
     report: Report,
     holder: KeyHolder,
-    decision: Decided | None,
+    decision: Decided,
     prices: Sequence[PriceTier],
     at: datetime,
     now: datetime,
@@ -196,7 +194,6 @@ def row_of(
     )
     cost = cost_micro_usd(tokens, prices)
     reported_cost = report.reported_cost_micro_usd
-    told = decision or UNDECIDED
     return EventRow(
         key=key,
         project_id=holder.project_id,
@@ -204,12 +201,12 @@ def row_of(
         received_at=now,
         event_id=report.event_id,
         key_id=holder.key_id,
-        decision_id=told.public_id,
-        session_id=report.session_id or told.session_id,
+        decision_id=decision.public_id,
+        session_id=report.session_id or decision.session_id,
         model=report.model,
-        route=told.route,
-        mode=told.mode,
-        reason_code=told.reason_code,
+        route=decision.route,
+        mode=decision.mode,
+        reason_code=decision.reason_code,
         status=report.status or OK,
         outcome=report.outcome or "",
         input_tokens=tokens.input,
@@ -225,12 +222,9 @@ def row_of(
     )
 
 
-def baseline_cost(cost: int | None, model: str, decision: Decided | None) -> int | None:
+def baseline_cost(cost: int | None, model: str, decision: Decided) -> int | None:
     """Return what the baseline model would have cost for a call, in micro-USD; see `UsageEvent`."""
-    if cost is None or decision is None or not decision.cost_micro_usd:
+    baseline, expected = decision.baseline_cost_micro_usd, decision.cost_micro_usd
+    if cost is None or baseline is None or not expected or not decision.names(model):
         return None
-    if model != decision.model and model not in decision.expected_of:
-        return None
-    if decision.baseline_cost_micro_usd is None:
-        return None
-    return round(cost * decision.baseline_cost_micro_usd / decision.cost_micro_usd)
+    return round(cost * baseline / expected)
