@@ -1,6 +1,7 @@
 """The catalogue, the evidence, and the routing tables made from it."""
 
-from typing import ClassVar
+import datetime as dt
+from typing import ClassVar, Final
 
 from django.core.validators import URLValidator
 from django.db import models
@@ -54,6 +55,16 @@ class CatalogModel(models.Model):
 
     def __str__(self) -> str:
         return self.model_id
+
+
+# From here on holds a price without a stated start: since before any benchmark here was run.
+ALWAYS: Final = dt.date(2020, 1, 1)
+PRICE_FIELDS: Final = (
+    "input_micro_usd",
+    "output_micro_usd",
+    "cache_read_micro_usd",
+    "cache_write_micro_usd",
+)
 
 
 class Price(models.Model):

@@ -30,7 +30,7 @@ from servers import ROOT, Server, end_leftovers, free_port, postgres_server, red
 DAYS, PROJECTS, LARGEST = 90, 100, 0.2
 REPEATS = 100
 CSV_ROWS = 1_000_000
-INGESTED, SENDERS, ROUNDS = 1_000_000, 4, 3
+INGESTED, SENDERS, ROUNDS = 1_000_000, 8, 3
 RANGES = ("24h", "30d", "90d")
 
 # What calls look like: few models take most of them, and most of them end well.
@@ -250,7 +250,7 @@ def measure_ingestion(port: int, key: str, project: Any) -> None:
     other users of a machine slow it down, and never make it faster.
     """
     # The first ones find everything cold.
-    ingest(port, key, "warm", [], INGESTED // 50)
+    ingest(port, key, "warm", [], INGESTED // 25)
     for name, named in (("plain", []), ("decided", decided(project))):
         rates = []
         for turn in range(ROUNDS):

@@ -12,10 +12,11 @@ import msgspec
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from leaderboard.actions.cataloguing import ADMIN, ALWAYS, PACKAGE, write_benchmarks
+from leaderboard.actions.cataloguing import ADMIN, PACKAGE, write_benchmarks
 from leaderboard.actions.declaring import NoBenchmark, do_find_benchmark
 from leaderboard.aliases import UNLISTED, catalogue_id
 from leaderboard.models import (
+    ALWAYS,
     Benchmark,
     CatalogModel,
     Ingestion,

@@ -21,18 +21,12 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from leaderboard.actions.cataloguing import (
-    ADMIN,
-    ALWAYS,
-    EXTRAS,
-    do_load_catalogue,
-    do_save_price,
-    list_models,
-    list_prices,
-)
+from leaderboard.actions.cataloguing import ADMIN, do_save_price
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.aliases import ALIASES, catalogue_id
 from leaderboard.benchmarks import BENCHMARKS
-from leaderboard.models import Benchmark, CatalogModel, Price, Run
+from leaderboard.models import ALWAYS, Benchmark, CatalogModel, Price, Run
+from leaderboard.price_package import EXTRAS, list_models, list_prices
 from lib.taxonomy import ROUTES
 from teams.actions import SystemActor
 from teams.models import AuditEvent, User

@@ -16,7 +16,6 @@ from pytest_django import Settings
 
 from kilo_site.tests.fixtures import SETUP
 from leaderboard.actions import feeds
-from leaderboard.actions.cataloguing import do_load_catalogue
 from leaderboard.actions.feeds import (
     MAX_ATTEMPTS,
     do_collect_due,
@@ -26,6 +25,7 @@ from leaderboard.actions.feeds import (
     do_save_feed,
 )
 from leaderboard.actions.ingesting import do_ingest
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.actions.withdrawing import CannotRestore, do_restore_run, do_withdraw_run
 from leaderboard.fetching import Content, FetchFailed
 from leaderboard.models import Feed, Ingestion, IngestionState, Run

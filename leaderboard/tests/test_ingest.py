@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 
 from leaderboard.actions import ingesting
-from leaderboard.actions.cataloguing import do_load_catalogue
 from leaderboard.actions.ingesting import IngestReport, do_ingest
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.aliases import ALIASES
 from leaderboard.models import CatalogModel, Price, Run, TaskResult
 from leaderboard.sources import UnusablePath

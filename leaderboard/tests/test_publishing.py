@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from leaderboard.actions import publishing
 from leaderboard.actions.bundling import do_load_figures
-from leaderboard.actions.cataloguing import do_load_catalogue
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.actions.publishing import (
     PublishRefused,
     do_publish,

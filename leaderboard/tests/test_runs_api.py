@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from leaderboard.actions.cataloguing import do_load_catalogue
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.models import Benchmark, CatalogModel, Ingestion, Run, TaskResult
 from teams.actions import SystemActor, do_create_key
 from teams.keys import Scope

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from leaderboard.actions.cataloguing import do_load_catalogue
 from leaderboard.actions.ingesting import do_ingest
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.models import Benchmark, Run
 from leaderboard.sources import ParsedRun, ParsedTask, Rejection, UnusablePath, own
 from leaderboard.sources.formats import FORMATS

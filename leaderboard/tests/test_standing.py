@@ -45,7 +45,7 @@ def test_whatever_it_stood_by_it_stays_close_to_the_bar_and_settles(
 @pytest.mark.django_db
 def test_publishing_keeps_what_the_routes_stand_by_beside_the_table() -> None:
     from leaderboard.actions.bundling import do_load_figures
-    from leaderboard.actions.cataloguing import do_load_catalogue
+    from leaderboard.actions.loading import do_load_catalogue
 
     actor = SystemActor("test")
     do_load_catalogue(actor=actor)

@@ -85,8 +85,8 @@ def main(which: str, home: Path, folders: Sequence[Path]) -> None:
     from django.db import connection
 
     from leaderboard.actions.bundling import do_load_figures
-    from leaderboard.actions.cataloguing import do_load_catalogue
     from leaderboard.actions.ingesting import do_ingest
+    from leaderboard.actions.loading import do_load_catalogue
     from leaderboard.actions.publishing import do_publish
     from leaderboard.models import CatalogModel, CurrentTable
     from teams.actions import SystemActor

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from leaderboard.actions.bundling import do_load_figures
-from leaderboard.actions.cataloguing import do_load_catalogue
+from leaderboard.actions.loading import do_load_catalogue
 from leaderboard.actions.publishing import do_publish
 from leaderboard.tests.tables import publish_table, table_bytes
 from lib.store import DECISIONS, RedisStore, get_store

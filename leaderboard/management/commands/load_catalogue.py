@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from leaderboard.actions.cataloguing import do_load_catalogue
+from leaderboard.actions.loading import do_load_catalogue
 from teams.actions import SystemActor
 
 
