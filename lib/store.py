@@ -324,8 +324,10 @@ class RedisStore:
 
         Never one that was there before, of which somebody may still keep what has changed since.
         """
-        self.client.set(GENERATION, uuid4().hex, nx=True)
-        return cast(bytes, self.client.get(GENERATION))
+        fresh = uuid4().hex
+        self.client.set(GENERATION, fresh, nx=True)
+        # The store may lose it again meanwhile; the next one who asks notices.
+        return cast("bytes | None", self.client.get(GENERATION)) or fresh.encode()
 
     def commit(self, key: str | None, value: bytes, ttl_seconds: int, event: bytes | None) -> bool:
         """See `Store.commit`."""

@@ -3,13 +3,16 @@
 import datetime as dt
 import json
 import random
+import threading
 from bisect import bisect_left
+from collections.abc import Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model, Sum
 from django.test import Client
 from django.utils import timezone
@@ -85,7 +88,9 @@ def test_a_report_asks_the_database_once(
 def test_many_models_are_looked_up_at_once(
     apollo_key: str, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    events = [{"event_id": f"e{n}", "model": f"nobody/{n}"} for n in range(100)]
+    odd = ['"', "\\", "{a,b}", "NULL", "it's", "%s"]
+    names = [*odd, *(f"nobody/{n}" for n in range(100 - len(odd)))]
+    events = [{"event_id": f"e{n}", "model": name} for n, name in enumerate(names)]
     with django_assert_max_num_queries(30):
         answer = Client().post(
             "/api/v1/usage",
@@ -215,6 +220,27 @@ def test_an_event_that_waits_twice_is_recorded_once(apollo: Project, settings: S
     names = UsageEvent.objects.order_by("event_id").values_list("event_id", flat=True)
     assert list(names) == ["e0", "e1", "e2"]
     assert UsageHour.objects.aggregate(all=Sum("requests"))["all"] == 3
+
+
+@pytest.mark.production
+@pytest.mark.django_db(transaction=True)
+def test_events_that_many_write_at_once_are_each_written_by_one(apollo: Project) -> None:
+    names = [f"e{number}" for number in range(300)]
+    gate = threading.Barrier(4)
+
+    def write(seed: int) -> Set[str]:
+        lines = [line(apollo, name) for name in random.Random(seed).sample(names, 250)]
+        gate.wait()
+        try:
+            with transaction.atomic():
+                return recording.copy(lines)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        written = [key for keys in pool.map(write, range(4)) for key in keys]
+    assert len(written) == len(set(written)) == UsageEvent.objects.count()
+    assert UsageEvent.objects.values("event_id").distinct().count() == ReportedEvent.objects.count()
 
 
 @pytest.mark.production
