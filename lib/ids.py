@@ -7,10 +7,10 @@ can be made anywhere without a round trip and index well. They are never primary
 import os
 import re
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-BODY = re.compile(rf"_[0-6][{ALPHABET}]{{25}}")
 # To the digits of base 32 that Python reads.
 AS_DIGITS = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
@@ -23,9 +23,12 @@ def new_id(prefix: str, at_ms: int | None = None) -> str:
     return f"{prefix}_" + "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
-def is_id(prefix: str, text: str) -> bool:
-    """Tell whether a text is an id of a kind, made by the year 9774: a time in every calendar."""
-    return text.startswith(prefix) and BODY.fullmatch(text, len(prefix)) is not None
+def ids_in(prefix: str, texts: Iterable[str]) -> list[str]:
+    """Return those of some texts that are ids of a kind, made by the year 9774: a time in every
+    calendar.
+    """
+    is_id = re.compile(rf"{prefix}_[0-6][{ALPHABET}]{{25}}").fullmatch
+    return [text for text in texts if is_id(text)]
 
 
 def made_at(public_id: str) -> datetime:

@@ -9,7 +9,7 @@ forgetting. A healthy model reaches the threshold `ln(R)` at most once in R repo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Final
@@ -138,12 +138,10 @@ def decode(data: bytes | None) -> Gauges:
         return {}
 
 
-def with_signals(data: bytes | None, signals: Sequence[Signal]) -> bytes | None:
+def with_signals(data: bytes | None, signals: Iterable[Signal]) -> bytes | None:
     """Return what to keep after more reports, None when nothing is against any model."""
     gauges = decode(data)
-    accused = gauges.keys() | {signal.model for signal in signals if not signal.succeeded}
-    telling = [signal for signal in signals if signal.model in accused]
-    for signal in sorted(telling, key=attrgetter("at_ms")):
+    for signal in sorted(signals, key=attrgetter("at_ms")):
         kinds = gauges.setdefault(signal.model, {})
         gauge = kinds.get(signal.kind)
         # A success tells nothing where nothing is held against the model, which is nearly always.

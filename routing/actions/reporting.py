@@ -1,6 +1,6 @@
 """Writes of what clients report: outcomes of decisions, and whether models work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -129,12 +129,13 @@ def do_watch(signals: Sequence[Signal], *, team_id: int) -> None:
         log.warning("store_unavailable", error=str(away))
 
 
-def is_watched(team_id: int) -> bool:
-    """Tell whether anything is held against a model of the team at the moment."""
+def watched_models(team_id: int) -> Set[str]:
+    """Return the models of a team that anything is held against at the moment."""
     try:
-        return get_store(settings.REDIS_URL).fetch(failing.key(team_id)).values[0] is not None
+        scores = get_store(settings.REDIS_URL).fetch(failing.key(team_id)).values[0]
     except StoreUnavailable:
-        return False
+        return frozenset()
+    return failing.decode(scores).keys()
 
 
 def signal_of(one: Reported) -> Signal:

@@ -10,7 +10,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import NullIf
 
 from lib.bulk import Among
-from lib.ids import is_id, made_at
+from lib.ids import ids_in, made_at
 from routing.decided import Decided, Judged
 from routing.models import Decision
 
@@ -65,7 +65,7 @@ def find_decision(project_id: int, public_id: str) -> Decision | None:
 
 def with_ids(project_id: int, ids: Iterable[str]) -> QuerySet[Decision]:
     """Return those of a project's decisions that have one of some public ids."""
-    made = [public_id for public_id in ids if is_id("dec", public_id)]
+    made = ids_in("dec", ids)
     if not made:
         return Decision.objects.none()
     return Decision.objects.order_by().filter(

@@ -13,8 +13,8 @@ from routing.actions.reporting import (
     Reported,
     do_record_outcomes,
     do_watch,
-    is_watched,
     milliseconds,
+    watched_models,
 )
 from routing.decided import UNDECIDED, Decided, Judged
 from routing.failing import Signal
@@ -28,7 +28,7 @@ from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs, in_force
 from usage.reports import Fault, Report
 
 # As plain texts, which are quicker to compare.
-OK, CANCELLED = Status.OK.value, Status.CANCELLED.value
+OK, ERROR, CANCELLED = (status.value for status in Status)
 ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
 
 
@@ -77,15 +77,14 @@ def do_take_in(
         key = keys[item.event_id]
         if key in seen or key in rows:
             continue
-        if fault := unknown_reference(index, item, prices, decisions):
-            result.status, result.error = REJECTED, fault
+        decision = decisions.get(item.decision_id) if item.decision_id else UNDECIDED
+        if decision is None or item.model not in prices:
+            result.status, result.error = REJECTED, unknown_reference(index, item, prices)
             continue
         result.status, accepted[key] = ACCEPTED, result
         at = item.occurred_at or now
         listed = prices_on(item.model, at.date())
-        rows[key] = row_of(
-            key, item, holder, decisions.get(item.decision_id or "", UNDECIDED), listed, at, now
-        )
+        rows[key] = row_of(key, item, holder, decision, listed, at, now)
     # Outcomes first: told twice they do no harm, while events that are kept without them would be
     # duplicates when sent again.
     do_record_outcomes(outcomes_in(list(rows.values()), decisions), holder=holder, now=now)
@@ -97,12 +96,13 @@ def do_take_in(
 
 
 def do_watch_calls(events: Sequence[EventRow], *, team_id: int) -> None:
-    """Count how models work. That a call ended well says nothing while nothing is held against any
+    """Count how models work. That a call ended well says nothing while nothing is held against its
     model.
     """
-    telling = [event for event in events if event.status != CANCELLED]
-    if any(event.status != OK for event in telling) or is_watched(team_id):
-        do_watch([signal_of(event) for event in telling], team_id=team_id)
+    failed = {event.model for event in events if event.status == ERROR}
+    accused = failed | watched_models(team_id)
+    telling = [event for event in events if event.model in accused and event.status != CANCELLED]
+    do_watch([signal_of(event) for event in telling], team_id=team_id)
 
 
 def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
@@ -155,25 +155,21 @@ def decisions_for(reports: Sequence[Report], project_id: int) -> dict[str, Decid
     return found | find_judged(project_id, judged)
 
 
-def unknown_reference(
-    index: int, report: Report, models: Container[str], decisions: Mapping[str, Decided]
-) -> Fault | None:
-    """Return the fault of an event that names a model or a decision that does not exist."""
+def unknown_reference(index: int, report: Report, models: Container[str]) -> Fault:
+    """Return the fault of an event that names a model or else a decision that does not exist."""
     if report.model not in models:
         return Fault(
             "unknown_model",
             f"events.{index}.model: unknown model '{report.model}', see GET /api/v1/models.",
             f"events.{index}.model",
         )
-    if report.decision_id and report.decision_id not in decisions:
-        return Fault(
-            "decision_not_found",
-            f"events.{index}.decision_id: this project has no decision '{report.decision_id}'."
-            " Send the id that POST /api/v1/route returned, or leave it out.",
-            f"events.{index}.decision_id",
-            status=404,
-        )
-    return None
+    return Fault(
+        "decision_not_found",
+        f"events.{index}.decision_id: this project has no decision '{report.decision_id}'."
+        " Send the id that POST /api/v1/route returned, or leave it out.",
+        f"events.{index}.decision_id",
+        status=404,
+    )
 
 
 def row_of(
