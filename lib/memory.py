@@ -10,5 +10,6 @@ def keep_loaded() -> None:
     one of them wait every now and then.
     """
     gc.freeze()
-    # A large report makes tens of thousands of objects that go by themselves.
-    gc.set_threshold(20_000, 10, 10)
+    # A large report comes with thousands of objects that go by themselves, and when nothing looks for
+    # circles for too long, those of many requests are kept.
+    gc.set_threshold(5_000, 10, 10)
