@@ -10,6 +10,6 @@ def keep_loaded() -> None:
     one of them wait every now and then.
     """
     gc.freeze()
-    # A large report comes with thousands of objects that go by themselves, and when nothing looks for
-    # circles for too long, those of many requests are kept.
+    # A large report comes with thousands of objects that go by themselves. Objects that refer to
+    # each other in a circle do not: when these are looked for too rarely, many requests stay.
     gc.set_threshold(5_000, 10, 10)
