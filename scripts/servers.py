@@ -32,6 +32,8 @@ PR_SET_CHILD_SUBREAPER = 36
 # Below those that outgoing connections get, so that none of them takes a port while its server is
 # away.
 PORTS = range(20_000, 32_000)
+# What docs/operating.md advises for PostgreSQL.
+ADVISED = {"max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 
 
 class NotUsableError(Exception):
@@ -168,8 +170,8 @@ def postgres_bin(folder: Path, user: str | None) -> Path:
 def postgres_server(temp: Path, *, durable: bool = False) -> Server:
     """Make a new, empty PostgreSQL.
 
-    `durable` it keeps what it has committed whatever happens, as it does by default; else it is
-    quick.
+    `durable` it keeps what it has committed whatever happens, with the settings that
+    docs/operating.md advises; else it is quick.
     """
     folder = temp / "postgres"
     folder.mkdir()
@@ -209,6 +211,7 @@ def postgres_server(temp: Path, *, durable: bool = False) -> Server:
         "fsync": kept,
         "synchronous_commit": kept,
         "full_page_writes": kept,
+        **(ADVISED if durable else {}),
     }
     command: list[str | Path] = [binaries / "postgres", "-D", folder / "data"]
     command += [f"--{name}={value}" for name, value in settings.items()]
