@@ -149,7 +149,7 @@ class Decision(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["project", "-created_at", "-id"]),
+            models.Index(fields=["project", "created_at", "id"]),
             models.Index(fields=["project", "session_id", "created_at"]),
         ]
         ordering: ClassVar = ["-created_at", "-id"]

@@ -68,7 +68,8 @@ class UsageEvent(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["project", "-occurred_at", "-id"]),
+            # Read from the end. What grows at its beginning would leave its pages half empty.
+            models.Index(fields=["project", "occurred_at", "id"]),
             models.Index(
                 fields=["project", "decision_id"],
                 condition=~models.Q(decision_id=""),
@@ -80,7 +81,7 @@ class UsageEvent(models.Model):
                 name="usage_session_idx",
             ),
             models.Index(
-                fields=["project", "-occurred_at", "-id"],
+                fields=["project", "occurred_at", "id"],
                 condition=models.Q(cost_differs=True),
                 name="usage_cost_differs_idx",
             ),
