@@ -33,7 +33,7 @@ PR_SET_CHILD_SUBREAPER = 36
 # away.
 PORTS = range(20_000, 32_000)
 # What docs/operating.md advises for PostgreSQL.
-ADVISED = {"max_wal_size": "8GB", "checkpoint_timeout": "15min"}
+ADVISED = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 
 
 class NotUsableError(Exception):
