@@ -246,19 +246,21 @@ for body in bodies:
 
 
 def measure_ingestion(port: int, key: str, project: Any) -> None:
-    """Report events that name no decision, and then such that name one each. Several times, since
-    other users of a machine slow it down, and never make it faster.
+    """Report events that name no decision, and such that name one each, by turns, since tables grow
+    meanwhile. Several times, since other users of a machine slow it down, and never make it faster.
     """
     # The first ones find everything cold.
     ingest(port, key, "warm", [], INGESTED // 25)
-    for name, named in (("plain", []), ("decided", decided(project))):
-        rates = []
-        for turn in range(ROUNDS):
-            accepted, recorded = ingest(port, key, f"{name}-{turn}", named, INGESTED)
-            rates.append((INGESTED / recorded, INGESTED / accepted))
-        (best, accepted_rate), *others = sorted(rates, reverse=True)
+    kinds = {"": [], " that name a decision": decided(project)}
+    rates: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for turn in range(ROUNDS):
+        for kind, named in kinds.items():
+            accepted, recorded = ingest(port, key, f"{turn}{kind}", named, INGESTED)
+            rates[kind].append((INGESTED / recorded, INGESTED / accepted))
+    for kind, found in rates.items():
+        (best, accepted_rate), *others = sorted(found, reverse=True)
         say(
-            f"ingestion of {INGESTED:,} events{' that name a decision' if named else ''}",
+            f"ingestion of {INGESTED:,} events{kind}",
             f"{accepted_rate:,.0f}/s accepted, {best:,.0f}/s until in the table"
             f" (then {', '.join(f'{rate:,.0f}' for rate, _ in others)})",
         )
