@@ -251,12 +251,12 @@ def measure_ingestion(port: int, key: str, project: Any) -> None:
     """
     # The first ones find everything cold.
     ingest(port, key, "warm", [], INGESTED // 25)
-    kinds = {"": [], " that name a decision": decided(project)}
-    rates: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    rates: dict[str, list[tuple[float, float]]] = {"": [], " that name a decision": []}
     for turn in range(ROUNDS):
-        for kind, named in kinds.items():
+        for kind, found in rates.items():
+            named = decided(project) if kind else []
             accepted, recorded = ingest(port, key, f"{turn}{kind}", named, INGESTED)
-            rates[kind].append((INGESTED / recorded, INGESTED / accepted))
+            found.append((INGESTED / recorded, INGESTED / accepted))
     for kind, found in rates.items():
         (best, accepted_rate), *others = sorted(found, reverse=True)
         say(
