@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from production_env import production_env
-from servers import ROOT, end_leftovers, postgres, redis_server
+from servers import ROOT, clean_up_on_signals, end_leftovers, postgres, redis_server
 
 MODELS, RESULTS = 200, 100_000
 PYTHON = ROOT / ".venv" / "bin" / "python"
@@ -120,6 +120,7 @@ def site(temp: Path) -> Iterator[dict[str, str]]:
 def main() -> None:
     """Print one line per measurement."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    clean_up_on_signals()
     with tempfile.TemporaryDirectory(prefix="kilo-bench-") as name:
         temp = Path(name)
         temp.chmod(0o755)

@@ -25,7 +25,17 @@ from typing import Any
 
 import psutil
 from production_env import production_env
-from servers import ROOT, Server, end_leftovers, free_port, postgres_server, redis_server_of, site
+from servers import (
+    ROOT,
+    Server,
+    adopt_orphans,
+    clean_up_on_signals,
+    end_leftovers,
+    free_port,
+    postgres_server,
+    redis_server_of,
+    site,
+)
 
 DAYS, PROJECTS, LARGEST = 90, 100, 0.2
 REPEATS = 100
@@ -327,6 +337,14 @@ def decided(project: Any) -> list[str]:
     return ids
 
 
+def forget() -> None:
+    """Empty the tables of calls and decisions."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE usage_usageevent, usage_reportedevent, routing_decision")
+
+
 def prepare() -> tuple[Any, Any, str]:
     """Make the people, projects, models and a key; return the owner, the largest project, a key."""
     from django.utils import timezone
@@ -366,11 +384,8 @@ def prepare() -> tuple[Any, Any, str]:
     return owner, projects[0], key
 
 
-def main(arguments: list[str]) -> None:
-    """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000_000)
-    events = parser.parse_args(arguments).events
+def run(events: int) -> None:
+    """Measure everything at so many events."""
     with contextlib.ExitStack() as stack:
         temp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kilo-bench-")))
         stack.callback(end_leftovers)
@@ -397,9 +412,7 @@ def main(arguments: list[str]) -> None:
         serving, worker, beat = site(env, port, temp)
         with serving, worker, beat:
             measure_ingestion(port, key, project)
-        from usage.models import UsageEvent
-
-        UsageEvent.objects.all().delete()
+        forget()
         small: dict[str, float] = {}
         for size in (events // 10, events):
             fill(size, project.pk)
@@ -412,5 +425,20 @@ def main(arguments: list[str]) -> None:
             measure_csv(port, key, serving)
 
 
+def main(arguments: list[str]) -> int:
+    """Run everything and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    events = parser.parse_args(arguments).events
+    clean_up_on_signals()
+    adopt_orphans()
+    try:
+        run(events)
+    except KeyboardInterrupt:
+        print("\nmake bench-usage: interrupted, nothing is left behind", flush=True)
+        return 130
+    return 0
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
