@@ -30,7 +30,7 @@ bench-decide: setup-dev ## Measure one decision of the engine
 crash-test: setup-dev ## Kill worker, Redis and PostgreSQL at full speed and look for losses
 	@exec $(PYTHON) scripts/crash_test.py $(ARGS)
 
-bench-usage: setup-dev ## Measure the record and the pages of usage at 10 million events (some minutes, 10 GB of disk)
+bench-usage: setup-dev ## Measure the record and the pages of usage at 10 million events (half an hour, 40 GB of disk)
 	@exec $(PYTHON) scripts/bench_usage.py $(ARGS)
 
 check: setup-dev ## Run every linter and consistency check
