@@ -149,6 +149,7 @@ class Decision(models.Model):
 
     class Meta:
         indexes: ClassVar = [
+            # Read from the end. What grows at its beginning would leave its pages half empty.
             models.Index(fields=["project", "created_at", "id"]),
             models.Index(fields=["project", "session_id", "created_at"]),
         ]

@@ -261,16 +261,16 @@ def measure_ingestion(port: int, key: str, project: Any) -> None:
     """
     # The first ones find everything cold.
     ingest(port, key, "warm", [], INGESTED // 25)
-    rates: dict[str, list[tuple[float, float]]] = {"": [], " that name a decision": []}
+    rates: dict[str, list[tuple[float, float]]] = {"plain": [], "decided": []}
     for turn in range(ROUNDS):
         for kind, found in rates.items():
-            named = decided(project) if kind else []
-            accepted, recorded = ingest(port, key, f"{turn}{kind}", named, INGESTED)
+            named = decided(project) if kind == "decided" else []
+            accepted, recorded = ingest(port, key, f"{kind}-{turn}", named, INGESTED)
             found.append((INGESTED / recorded, INGESTED / accepted))
     for kind, found in rates.items():
         (best, accepted_rate), *others = sorted(found, reverse=True)
         say(
-            f"ingestion of {INGESTED:,} events{kind}",
+            f"ingestion of {INGESTED:,} events{' that name a decision' if kind == 'decided' else ''}",
             f"{accepted_rate:,.0f}/s accepted, {best:,.0f}/s until in the table"
             f" (then {', '.join(f'{rate:,.0f}' for rate, _ in others)})",
         )
@@ -338,11 +338,14 @@ def decided(project: Any) -> list[str]:
 
 
 def forget() -> None:
-    """Empty the tables of calls and decisions."""
+    """Empty the tables of calls and decisions, and of their sums."""
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE usage_usageevent, usage_reportedevent, routing_decision")
+        cursor.execute(
+            "TRUNCATE usage_usageevent, usage_reportedevent, routing_decision, routing_stalehour,"
+            " usage_usagehour, usage_usageday, usage_hourmargin, usage_daymargin"
+        )
 
 
 def prepare() -> tuple[Any, Any, str]:
