@@ -269,8 +269,9 @@ def measure_ingestion(port: int, key: str, project: Any) -> None:
             found.append((INGESTED / recorded, INGESTED / accepted))
     for kind, found in rates.items():
         (best, accepted_rate), *others = sorted(found, reverse=True)
+        which = "events that name a decision" if kind == "decided" else "events"
         say(
-            f"ingestion of {INGESTED:,} events{' that name a decision' if kind == 'decided' else ''}",
+            f"ingestion of {INGESTED:,} {which}",
             f"{accepted_rate:,.0f}/s accepted, {best:,.0f}/s until in the table"
             f" (then {', '.join(f'{rate:,.0f}' for rate, _ in others)})",
         )
