@@ -16,11 +16,13 @@ def format_usd(micro_usd: int | float | None) -> str:
     """
     if micro_usd is None:
         return "–"
+    if micro_usd < 0:
+        return f"−{format_usd(-micro_usd)}"
     dollars = micro_usd / MICRO
     if dollars == 0:
         return "$0"
-    if abs(dollars) >= 1:
+    if dollars >= 1:
         return f"${dollars:,.2f}"
-    if abs(dollars) >= 0.1:
+    if dollars >= 0.1:
         return f"${dollars:.3f}"
     return f"${float(f'{dollars:.2g}'):.8f}".rstrip("0")

@@ -12,7 +12,7 @@ from routing.actions.budgets import AT_LIMIT_MEANS
 from routing.models import AtLimit, Budget, BudgetPeriod
 from teams.models import ApiKey
 from usage.models import BudgetAlert
-from usage.queries.budgets import budget_body, resets_at
+from usage.queries.budgets import budget_body, percent_of, resets_at
 
 
 def mail_text(alert: BudgetAlert) -> tuple[str, str]:
@@ -26,7 +26,7 @@ def mail_text(alert: BudgetAlert) -> tuple[str, str]:
         "what": what,
         "spent": format_usd(alert.spent_micro_usd),
         "limit": format_usd(alert.limit_micro_usd),
-        "share": round(alert.spent_micro_usd * 100 / alert.limit_micro_usd),
+        "share": percent_of(alert.spent_micro_usd, alert.limit_micro_usd),
         "is_over": alert.spent_micro_usd >= alert.limit_micro_usd,
         "at_limit": AT_LIMIT_MEANS[AtLimit(budget.at_limit)],
         "resets_at": resets_at(budget, alert.period_start),

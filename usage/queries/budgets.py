@@ -37,8 +37,8 @@ class Standing:
 
     @property
     def percent(self) -> int:
-        """The share of the limit that is spent, rounded down: 100 is reached, not nearly."""
-        return self.spent_micro_usd * 100 // self.budget.limit_micro_usd
+        """The share of the limit that is spent, see `percent_of`."""
+        return percent_of(self.spent_micro_usd, self.budget.limit_micro_usd)
 
     @property
     def scale(self) -> int:
@@ -55,6 +55,11 @@ class Standing:
     def marks(self) -> list[tuple[int, float]]:
         """Each threshold with its place on the bar in percent."""
         return [(one, round(one * 100 / self.scale, 2)) for one in self.budget.thresholds]
+
+
+def percent_of(spent_micro_usd: int, limit_micro_usd: int) -> int:
+    """Return the share of a limit that is spent, rounded down: 100 is reached, not nearly."""
+    return spent_micro_usd * 100 // limit_micro_usd
 
 
 def budgets_of(project: Project) -> QuerySet[Budget]:

@@ -36,9 +36,7 @@ def usd_if_any(micro_usd: float | None) -> str:
 @register.filter
 def usd_change(micro_usd: float | None) -> str:
     """Write a change in micro-USD as dollars with its sign."""
-    if micro_usd is None:
-        return "–"
-    return f"{'+' if micro_usd > 0 else '−' if micro_usd < 0 else ''}{format_usd(abs(micro_usd))}"
+    return f"{'+' if micro_usd and micro_usd > 0 else ''}{format_usd(micro_usd)}"
 
 
 @register.filter

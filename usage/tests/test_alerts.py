@@ -28,7 +28,7 @@ from routing.actions.budgets import (
     do_delete_budget,
 )
 from routing.models import Budget
-from teams.models import Project
+from teams.models import Project, Team
 from usage import posting
 from usage.actions import alerts
 from usage.actions.alerts import (
@@ -126,6 +126,16 @@ def test_a_jump_over_several_thresholds_is_one_mail(apollo: Project) -> None:
     assert "$104.00 of $100.00 is spent: 104%" in sent.body
     assert "It begins anew on 1 Dec 2026, 00:00 (UTC)." in sent.body
     assert "/projects/apollo/budgets/" in sent.body
+
+
+def test_a_mail_tells_the_time_of_the_team_and_no_more_than_was_spent(apollo: Project) -> None:
+    Team.objects.update(time_zone="America/New_York")
+    do_alert(make_budget(apollo), NOVEMBER, 99_600_000)
+    do_deliver_notices(timezone.now())
+    (sent,) = mail.outbox
+    assert "It begins anew on 1 Dec 2026, 00:00 (America/New_York)." in sent.body
+    assert "$99.60 of $100.00 is spent: 99%" in sent.body
+    assert "Once the limit is reached" in sent.body
 
 
 def test_raising_the_limit_does_not_repeat_what_was_told(apollo: Project) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
@@ -175,6 +176,18 @@ def test_a_limit_that_bites_at_once_is_asked_about_first(owner: Client, apollo: 
     owner.post(f"{URL}new/", {**form, "confirm": "on"})
     assert Budget.objects.get().spent_micro_usd == 30 * DOLLAR
     assert "Limit reached: Refuse" in page_of(owner)
+
+
+def test_until_when_a_limit_would_bite_is_by_the_clock_of_the_team(
+    owner: Client, apollo: Project
+) -> None:
+    Team.objects.update(time_zone="America/New_York")
+    report(apollo, "a", cost_micro_usd=30 * DOLLAR)
+    settle()
+    form = {**FORM, "limit": "20", "at_limit": "refuse", "period": "daily"}
+    page = owner.post(f"{URL}new/", form).content.decode()
+    tomorrow = timezone.now().astimezone(ZoneInfo("America/New_York")) + dt.timedelta(days=1)
+    assert f"until {tomorrow.day} {tomorrow:%b %Y}, 00:00 (America/New_York)" in page
 
 
 def test_a_limit_that_only_warns_is_not_asked_about(owner: Client, apollo: Project) -> None:

@@ -10,13 +10,29 @@ from hypothesis import strategies as st
 
 from lib.money import MICRO
 from routing.counterfactual import Span
-from usage.templatetags.figures import bars, figure_script, number_cells, usd_at_most
+from usage.templatetags.figures import (
+    bars,
+    figure_script,
+    number_cells,
+    usd,
+    usd_at_most,
+    usd_change,
+)
 
 # What a figure is made of.
 figures = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.text("<>&/!-\"'\\aé\u2028"),
     lambda inner: st.lists(inner) | st.dictionaries(st.text("<>&a"), inner),
 )
+
+
+def test_an_amount_has_its_sign_in_front() -> None:
+    assert [usd(one) for one in (-3_240_000, -50_000, 0, 3_240_000)] == [
+        *("−$3.24", "−$0.05", "$0", "$3.24")
+    ]
+    assert [usd_change(one) for one in (-3_240_000, 0, 3_240_000, None)] == [
+        *("−$3.24", "$0", "+$3.24", "–")
+    ]
 
 
 @given(st.integers(1, 10**9))
