@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lib.money import format_usd
+from usage.latency import LONGEST_MS
 from usage.queries import Totals
 from usage.significance import medians_differ, shares_differ
 from usage.sums import Figures
@@ -39,32 +40,40 @@ class Card:
     tone: str = ""
 
 
-def cards(totals: Totals) -> list[Card]:
-    """Return the figures of a window, each with its change if there is a period before."""
+def cards(totals: Totals, *, of_calls_alone: bool = False) -> list[Card]:
+    """Return the figures of a window, each with its change if there is a period before.
+
+    `of_calls_alone` tells that a condition is on something that decisions do not have.
+    """
     used, before = totals.used, totals.previous
-    found = [card(metric, used, before.used if before else None) for metric in TITLES]
+    found = [
+        card(metric, used, before.used if before else None, of_calls_alone=of_calls_alone)
+        for metric in TITLES
+    ]
     return [*found, saved_card(totals)]
 
 
-def card(metric: str, used: Figures, before: Figures | None) -> Card:
+def card(metric: str, used: Figures, before: Figures | None, *, of_calls_alone: bool) -> Card:
     """Return the card of a metric."""
     now, then = used.metric(metric), before.metric(metric) if before else None
     return Card(
         title=TITLES[metric],
         value=short(int(now or 0)) if metric in ("requests", "tokens") else written(metric, now),
-        note=note_on(metric, used),
+        note=note_on(metric, used, of_calls_alone=of_calls_alone),
         change=change(metric, now, then),
         tone=tone(metric, used, before) if before else "",
     )
 
 
-def note_on(metric: str, used: Figures) -> str:
+def note_on(metric: str, used: Figures, *, of_calls_alone: bool) -> str:
     """Return what to know of a figure."""
     match metric:
         case "cost" if used.unpriced:
             return f"{counted(used.unpriced, 'call')} without a known price not included"
         case "cost":
             return "from reported tokens and list prices, not a bill"
+        case "requests" | "fallback_rate" if of_calls_alone:
+            return "decisions have no status"
         case "requests":
             return counted(used.decisions, "decision")
         case "tokens":
@@ -81,7 +90,8 @@ def note_on(metric: str, used: Figures) -> str:
             return f"{used.errors:,} of {counted(used.requests, 'call')} failed"
     if used.latency_p95 is None:
         return "no call told how long it took"
-    return f"95% took at most {written('latency_p95', used.latency_p95)}"
+    slowest = written("latency_p95", used.latency_p95)
+    return f"95% took at most {slowest}" if used.latency_p95 < LONGEST_MS else f"5% took {slowest}"
 
 
 def saved_card(totals: Totals) -> Card:
@@ -107,7 +117,7 @@ def change(metric: str, now: float | None, before: float | None) -> str:
     if metric in SHARES:
         return signed((now - before) * 100, 1, " points")
     if now >= MULTIPLE * before > 0:
-        return f"{now / before:,.0f} times as much"
+        return f"{now / before:,.0f}× as much"
     return signed((now - before) / abs(before) * 100, 0, "%")
 
 

@@ -1,8 +1,10 @@
 """Plotly figures of usage, as plain dicts that static/js/chart.js draws."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from html import escape
 from itertools import zip_longest
+from math import ceil
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -27,11 +29,13 @@ LABELS: Final = 8
 NEAR: Final = 0.02
 # The pixels that a letter of a mark takes.
 LETTER: Final = 6.5
+# The letters of a name that fit beside a point of a narrow screen.
+NAME: Final = 34
 
 
 def colour(index: int, *, is_rest: bool = False) -> str:
     """Return the colour of a series; the rest of the groups is grey."""
-    return "var(--line-strong)" if is_rest else f"var(--series-{index % MAX_SERIES + 1})"
+    return "var(--line-strong)" if is_rest else f"var(--series-{index + 1})"
 
 
 def height(metric: str, value: float | None) -> float | None:
@@ -46,13 +50,14 @@ def height(metric: str, value: float | None) -> float | None:
 def usage_figure(
     history: History,
     asked: UsageFilter,
-    labels: Sequence[str],
+    labels: Sequence[Sequence[str]],
     behind: Behind,
     changes: Sequence[Change],
 ) -> dict[str, Any]:
     """Return usage over time: stacked bars of what adds up, lines of all else.
 
-    One colour per series, with `labels` for their names; the table under the chart is its legend.
+    One colour per series, with `labels` for its one or two names; the table under the chart is its
+    legend.
     The bucket that is still filling is hatched, or its marker hollow. A dashed line is the period
     before, of all series together, and a vertical one marks a change of what routes. A point opens
     the rows behind it.
@@ -60,7 +65,7 @@ def usage_figure(
     axis, shape = TimeAxis(asked.window), bar if asked.metric in ADDITIVE else line
     traces = [
         {
-            "name": label,
+            "name": hover_name(names),
             "x": axis.middles,
             "y": [
                 height(asked.metric, value_of(one, start, asked.metric))
@@ -71,7 +76,7 @@ def usage_figure(
             "meta": {"rows": behind.rows(one)},
             **shape(axis, colour(index, is_rest=one.is_rest), one.is_rest, history.unfinished),
         }
-        for index, (one, label) in enumerate(zip(history.series, labels, strict=True))
+        for index, (one, names) in enumerate(zip(history.series, labels, strict=True))
     ]
     if asked.compare:
         traces.append(line_before(history, asked, axis))
@@ -99,12 +104,26 @@ def usage_figure(
     return {"data": traces, "layout": layout}
 
 
+def hover_name(names: Sequence[str]) -> str:
+    """Return the names of a series, a line each, as Plotly takes texts."""
+    short = (name if len(name) <= NAME else f"{name[: NAME - 1]}…" for name in names)
+    return "<br>".join(escape(name, quote=False) for name in short)
+
+
 class TimeAxis:
-    """Where the buckets of a window lie, on the clock of its time zone."""
+    """Where the buckets of a window lie, on the clock of its time zone.
+
+    By the hour, a clock that is put back or forward would lay two hours on one place or leave a
+    gap. Then the axis goes on as it began, and only its labels follow the clock.
+    """
 
     def __init__(self, window: Window) -> None:
         self.window = window
         starts = window.bucket_starts
+        offsets = {moment.astimezone(window.zone).utcoffset() for moment in starts}
+        self.is_steady = window.bucket == "hour" and len(offsets) > 1
+        first = window.start.astimezone(window.zone).utcoffset() or timedelta()
+        self.clock = timezone(first) if self.is_steady else window.zone
         ends = [window.end_of(place) for place in range(len(starts))]
         lengths = [end - start for start, end in zip(starts, ends, strict=True)]
         self.widths = [length / timedelta(milliseconds=1) * 0.78 for length in lengths]
@@ -116,6 +135,11 @@ class TimeAxis:
     def ticks(self) -> dict[str, Any]:
         """Return where the axis is labelled: where buckets begin, eight of them at most."""
         starts, bucket = self.window.bucket_starts, self.window.bucket
+        if self.is_steady:
+            local = [one.astimezone(self.window.zone) for one in starts]
+            some = local[:: ceil(len(local) / LABELS)]
+            texts = [f"{one:{TICK_FORMATS['hour']}}" for one in some]
+            return {"tickvals": [self.at(one) for one in some], "ticktext": texts}
         each: dict[str, Any] = {}
         if bucket == "month":
             each = {"dtick": "M1"}
@@ -126,7 +150,7 @@ class TimeAxis:
 
     def at(self, moment: datetime) -> str:
         """Return a moment as the axis has it."""
-        return f"{moment.astimezone(self.window.zone):%Y-%m-%d %H:%M:%S}"
+        return f"{moment.astimezone(self.clock):%Y-%m-%d %H:%M:%S}"
 
 
 def bar(axis: TimeAxis, fill: str, is_rest: bool, unfinished: datetime | None) -> dict[str, Any]:
@@ -137,17 +161,15 @@ def bar(axis: TimeAxis, fill: str, is_rest: bool, unfinished: datetime | None) -
     return {"type": "bar", "width": axis.widths, "marker": marker}
 
 
-def line(
-    axis: TimeAxis, stroke: str, _is_rest: bool, unfinished: datetime | None
-) -> dict[str, Any]:
-    """Return the look of a line with a marker per bucket."""
+def line(axis: TimeAxis, stroke: str, is_rest: bool, unfinished: datetime | None) -> dict[str, Any]:
+    """Return the look of a line with a marker per bucket; that of the rest is dotted."""
     starts = axis.window.bucket_starts
     symbols = ["circle-open" if start == unfinished else "circle" for start in starts]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "cliponaxis": False,
-        "line": {"color": stroke, "width": 2},
+        "line": {"color": stroke, "width": 2, "dash": "dot" if is_rest else "solid"},
         "marker": {"color": stroke, "size": 7, "symbol": symbols},
     }
 
@@ -289,7 +311,10 @@ def session_figure(timeline: Timeline, decisions_page: str) -> dict[str, Any] | 
                 "hovertext": [format_usd(cost) for cost in costs],
                 "hovertemplate": "Turn %{x}<br>%{fullData.name}<br>%{hovertext}<extra></extra>",
                 "customdata": links,
-                "marker": {"color": colour(index), "line": {"width": 0}},
+                "marker": {
+                    "color": colour(index, is_rest=index >= MAX_SERIES),
+                    "line": {"width": 0},
+                },
             }
         )
     layout = {

@@ -7,6 +7,7 @@ from typing import Final
 from lib import taxonomy
 from lib.money import format_usd
 from routing.engine.explain import REASONS
+from usage.latency import LONGEST_MS
 from usage.question import NONE
 from usage.ranges import Window, is_midnight
 
@@ -127,7 +128,7 @@ def written(metric: str, value: float | None) -> str:
     if metric in SHARES:
         return share(value)
     if metric in MS:
-        return duration(value)
+        return duration(value) if value < LONGEST_MS else f"{duration(LONGEST_MS)} or more"
     return f"{value:,}"
 
 
@@ -153,16 +154,21 @@ def duration(ms: float) -> str:
     """Return a duration with two or three digits and its unit."""
     if ms < 1000:
         return f"{ms:.0f}\u00a0ms"
+    if ms >= 600_000:
+        return f"{ms / 60_000:,.0f}\u00a0min"
     return f"{ms / 1000:.{1 if ms < 100_000 else 0}f}\u00a0s"
 
 
 def bucket_name(window: Window, start: datetime) -> str:
-    """Return how the bucket that begins at `start` is called, in the window's time zone."""
+    """Return how the bucket that begins at `start` is called, in the window's time zone. The hour
+    that a clock goes through twice is told with the zone's abbreviation.
+    """
     local = start.astimezone(window.zone)
     day = f"{local:%a} {local.day} {local:%b}"
     match window.bucket:
         case "hour":
-            return f"{day}, {local:%H:%M}"
+            is_twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+            return f"{day}, {local:%H:%M}{f' {local:%Z}' if is_twice else ''}"
         case "week":
             return f"Week from {day}"
         case "month":

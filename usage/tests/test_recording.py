@@ -468,3 +468,5 @@ def test_quantiles_of_classes_are_close_to_those_of_the_calls() -> None:
         assert found is not None
         assert abs(found / calls[int(share * len(calls))] - 1) < 0.1
     assert latency.quantile([0] * latency.CLASSES, 0.5) is None
+    # What takes over an hour is told from nothing longer.
+    assert latency.quantile([0] * len(latency.BOUNDS_MS) + [3], 0.5) == latency.LONGEST_MS

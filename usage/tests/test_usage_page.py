@@ -14,7 +14,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from leaderboard.tests.tables import publish_table, table_bytes
 from routing.models import Policy, StaleHour
-from teams.models import ApiKey, AuditEvent, Project, User
+from teams.models import ApiKey, AuditEvent, Project, Team, User
+from usage.models import UsageEvent
 from usage.queries.changes import changes_between
 from usage.question import ADDITIVE, GROUPS, METRICS
 from usage.tests.test_pages import text_of
@@ -354,6 +355,53 @@ def test_cards_tell_what_has_changed(apollo: Project, browser: Client) -> None:
     assert "Latency, median" in page
     assert "Saved, estimated $4.00 +100%;" in page
     assert "How is this computed?" in page
+
+
+def test_calls_that_took_hours_are_not_said_to_be_quicker(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", occurred_at=NOON, latency_ms=86_400_000)
+    settle()
+    page = text_of(browser.get(f"{PAGE}?{WEEK}"))
+    assert "Latency, median 60 min or more 5% took 60 min or more" in page
+
+
+def test_under_a_condition_on_the_status_decisions_are_not_said_to_be_missing(
+    apollo: Project, browser: Client
+) -> None:
+    report(apollo, "a", occurred_at=NOON, status="error")
+    decide(apollo, created_at=NOON)
+    settle()
+    page = text_of(browser.get(f"{PAGE}?{WEEK}&status=error"))
+    assert "Requests 1 decisions have no status" in page
+    assert "Fallback rate – decisions have no status" in page
+    assert "no decision was made" not in page
+
+
+def test_the_hour_that_comes_twice_is_drawn_and_told_apart(
+    apollo: Project, browser: Client
+) -> None:
+    Team.objects.update(time_zone="America/New_York")
+    for number in (5, 6, 6):  # 01:00 in summer, and twice 01:00 in winter
+        at = dt.datetime(2026, 11, 1, number, 30, tzinfo=dt.UTC)
+        report(apollo, f"{UsageEvent.objects.count()}", occurred_at=at)
+    settle()
+    day = "from=2026-11-01&to=2026-11-01&metric=requests&bucket=hour"
+    response = browser.get(f"{PAGE}?{day}")
+    (trace,) = figure_of(response)["data"]
+    drawn = dict(zip(trace["x"], trace["y"], strict=True))
+    assert len(drawn) == 25
+    assert [height for height in drawn.values() if height] == [1, 2]
+    texts = figure_of(response)["layout"]["xaxis"]["ticktext"]
+    assert (texts[0], texts[1]) == ("1 Nov<br>00:00", "1 Nov<br>03:00")
+    page = text_of(response)
+    assert "Sun 1 Nov, 01:00 EDT 1" in page
+    assert "Sun 1 Nov, 01:00 EST 2" in page
+
+
+def test_names_are_drawn_as_text_and_shortened(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", occurred_at=NOON, session_id="<b>&" + "x" * 100)
+    settle()
+    (trace,) = figure_of(browser.get(f"{PAGE}?{WEEK}&group=model&then=session"))["data"]
+    assert trace["name"] == "lab/small<br>&lt;b&gt;&amp;" + "x" * 29 + "…"
 
 
 def test_saved_has_an_interval_where_a_table_says_how_sure_it_is(

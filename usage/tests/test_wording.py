@@ -31,6 +31,8 @@ def test_every_metric_group_bucket_and_range_has_a_name() -> None:
         ("latency_p50", 250.4, "250\u00a0ms"),
         ("latency_p95", 12_345.0, "12.3\u00a0s"),
         ("latency_p95", 123_456.0, "123\u00a0s"),
+        ("latency_p95", 1_500_000.0, "25\u00a0min"),
+        ("latency_p95", 3_600_000.0, "60\u00a0min or more"),
         ("fallback_rate", None, "–"),
     ],
 )

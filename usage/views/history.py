@@ -161,13 +161,13 @@ def is_condition(name: str) -> bool:
 def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -> dict[str, Any]:
     """Return the figures, as cards, chart and tables."""
     window = asked.window
-    labels = [label_of(asked, history, one.names) for one in history.series]
+    labels = [labels_of(asked, history, one.names) for one in history.series]
     behind = links.Behind(access.project, asked, history)
     changes = changes_between(access.project, window.start, window.end)
     found = queries.totals(access.project, asked, now)
     columns, before = columns_of(asked.metric), history.previous_total
     return {
-        "cards": cards(found),
+        "cards": cards(found, of_calls_alone=asked.conditions.name("status")),
         "length": wording.LENGTHS.get(window.name, "period"),
         "totals": found,
         "has_before": bool(before and (before.requests or before.decisions)),
@@ -188,7 +188,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
             for index, one in enumerate(history.series, start=1)
         ],
         "total_cells": cells_of(asked, columns, history.total, before),
-        "bucket_columns": labels,
+        "bucket_columns": [" · ".join(names) for names in labels],
         "bucket_rows": [
             (
                 wording.bucket_name(window, start),
@@ -209,14 +209,14 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
     }
 
 
-def label_of(asked: UsageFilter, history: History, names: Sequence[str]) -> str:
+def labels_of(asked: UsageFilter, history: History, names: Sequence[str]) -> list[str]:
     """Return how a series is called."""
     if not names:
-        return OTHER
-    return " · ".join(
+        return [OTHER]
+    return [
         wording.name_of(group, name, history.key_names)
         for group, name in zip(asked.groups, names, strict=True)
-    )
+    ]
 
 
 def names_of(

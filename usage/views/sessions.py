@@ -46,6 +46,9 @@ def sessions(request: HttpRequest, access: Access) -> HttpResponse:
     return render(request, "usage/session.html", context)
 
 
-def swatch_of(model: str, timeline: Timeline) -> int:
-    """Return the number of the colour that a model has in the chart and the table."""
-    return timeline.models.index(model) % MAX_SERIES + 1
+def swatch_of(model: str, timeline: Timeline) -> int | None:
+    """Return the number of the colour that a model has in the chart and the table; None for those
+    after the eighth, which have none of their own.
+    """
+    place = timeline.models.index(model)
+    return place + 1 if place < MAX_SERIES else None
