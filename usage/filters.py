@@ -97,13 +97,19 @@ def check(asked: UsageFilter) -> None:
 
 def check_sessions(asked: UsageFilter) -> None:
     """Raise a 400 for sessions of a longer time than rows are added up of."""
-    length = ranges.clock_length(asked.window.start, asked.window.end, asked.window.zone)
-    if asked.is_raw and length > timedelta(days=SESSION_DAYS):
+    if asked.is_raw and is_too_long_by_session(asked.window):
         message = (
             f"By session there are figures for up to {SESSION_DAYS} days. Ask for a shorter time."
         )
         param = "session" if asked.conditions.name("session") else "group"
         raise ApiError(400, "invalid_parameter", message, param=param)
+
+
+def is_too_long_by_session(asked: Window) -> bool:
+    """Tell whether rows of so long a time are not added up."""
+    # It may have been widened to whole hours.
+    longest = timedelta(days=SESSION_DAYS) + ranges.HOUR
+    return min(ranges.lengths(asked.start, asked.end, asked.zone)) > longest
 
 
 def read_event_filter(params: Params, now: datetime, time_zone: str) -> EventFilter:
@@ -139,7 +145,7 @@ def read_stretch(params: Params, bucket: str, now: datetime, zone: ZoneInfo) -> 
     is_open, end = end is None, end or now
     if ranges.clock_length(start, end, zone) > MAX_LENGTH:
         raise senseless("to", f"at most {MAX_LENGTH.days} days after from")
-    check_bucket(bucket, offered_between(start, end))
+    check_bucket(bucket, offered_between(start, end, zone))
     return between(start, end, zone, bucket, is_open=is_open)
 
 

@@ -64,7 +64,7 @@ class Window:
         """The bucket that `auto` means."""
         if self.name != CUSTOM:
             return self.offered[0]
-        return "hour" if self.end - self.start <= 2 * DAY else "day"
+        return automatic_between(self.start, self.end, self.zone)
 
     @property
     def is_by_day(self) -> bool:
@@ -124,6 +124,9 @@ def floor(moment: datetime, bucket: str, zone: ZoneInfo) -> datetime:
     local = moment.astimezone(zone)
     if bucket == "hour":
         found = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        # A clock that is put forward past the hour skips where one begins: the one before goes on.
+        if found > moment:
+            return found - HOUR
         # A clock that is put back past the hour had another one begin meanwhile.
         again = found + HOUR
         return again if again <= moment and again.astimezone(zone).minute == 0 else found
@@ -224,8 +227,8 @@ def between(
     """
     if end <= start or not 0 < clock_length(start, end, zone) / MAX_LENGTH <= 1:
         raise ValueError(f"not a stretch of at most {MAX_LENGTH.days} days")
-    offered = offered_between(start, end)
-    chosen = choice(bucket, "hour" if end - start <= 2 * DAY else "day", offered)
+    offered = offered_between(start, end, zone)
+    chosen = choice(bucket, automatic_between(start, end, zone), offered)
     start, end = floor(start, "hour", zone), ceiling(end, "hour", zone)
     starts = cut(start, end, chosen, zone)
     return Window(CUSTOM, zone, offered, chosen, start, end, starts, is_open)
@@ -236,20 +239,30 @@ def clock_length(start: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
     return on_the_clock(end, zone) - on_the_clock(start, zone)
 
 
+def lengths(start: datetime, end: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
+    """Return how long a stretch is for who counts days, and for who counts hours."""
+    return clock_length(start, end, zone), end - start
+
+
 def on_the_clock(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return what the team's clock shows, without its zone; midnight too where it skips that."""
     local = moment.astimezone(zone).replace(tzinfo=None)
     return datetime.combine(local, time()) if is_midnight(moment, zone) else local
 
 
-def offered_between(start: datetime, end: datetime) -> tuple[str, ...]:
+def automatic_between(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """Return the bucket that `auto` means for a stretch of one's own."""
+    return "hour" if min(lengths(start, end, zone)) <= 2 * DAY else "day"
+
+
+def offered_between(start: datetime, end: datetime, zone: ZoneInfo) -> tuple[str, ...]:
     """Return the buckets that a stretch of one's own can be cut into."""
-    length = end - start
+    length = lengths(start, end, zone)
     suitable = {
-        "hour": length <= MAX_HOURLY,
+        "hour": min(length) <= MAX_HOURLY,
         "day": True,
-        "week": length >= MIN_WEEKLY,
-        "month": length >= MIN_MONTHLY,
+        "week": max(length) >= MIN_WEEKLY,
+        "month": max(length) >= MIN_MONTHLY,
     }
     return tuple(bucket for bucket in BUCKETS if suitable[bucket])
 

@@ -163,6 +163,36 @@ def test_the_address_holds_what_was_chosen(usage_page: Page) -> None:
     expect(usage_page).to_have_url(re.compile(r"metric=requests&group=status"))
 
 
+def test_what_cannot_be_together_is_taken_back_and_the_last_choice_holds(usage_page: Page) -> None:
+    measure, by = usage_page.get_by_label("Measure"), usage_page.get_by_label("By", exact=True)
+    then = usage_page.get_by_label("Then by")
+    by.select_option("Status")
+    expect(usage_page).to_have_url(re.compile(r"group=status"))
+    measure.select_option("Decisions")
+    expect(usage_page).to_have_url(re.compile(r"metric=decisions&bucket=day$"))
+    expect(by.get_by_role("option", name="Status (of calls only)")).to_be_disabled()
+    then.select_option("Route")
+    expect(usage_page).to_have_url(re.compile(r"then=route"))
+    by.select_option("Route")
+    expect(usage_page).to_have_url(re.compile(r"metric=decisions&group=route&bucket=day$"))
+    compare = usage_page.get_by_label("Compare with previous")
+    compare.press("Space")
+    expect(usage_page).to_have_url(re.compile(r"compare=previous$"))
+    expect(compare).to_be_focused()
+    expect(usage_page.get_by_role("alert")).to_have_count(0)
+
+
+def test_without_a_mouse_every_point_can_be_opened_from_its_figure(usage_page: Page) -> None:
+    usage_page.get_by_text("The chart’s figures, day by day").press("Enter")
+    figures = usage_page.get_by_role("region", name="Figures of the chart")
+    link = figures.get_by_role("link").first
+    address = link.get_attribute("href")
+    link.press("Enter")
+    expect(usage_page).to_have_url(re.compile(r"usage/events/\?model=lab%2Fsmall&from=.+&to=.+Z$"))
+    assert usage_page.url.endswith(address or "?")
+    expect(usage_page.locator("tbody tr")).to_have_count(1)
+
+
 def test_rows_add_filters_and_chips_remove_them(usage_page: Page) -> None:
     usage_page.get_by_role("link", name="without lab/small").click()
     expect(usage_page.get_by_text("Nothing matches these filters")).to_be_visible()

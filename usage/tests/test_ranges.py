@@ -33,7 +33,7 @@ from usage.ranges import (
 )
 
 NOW = datetime(2026, 3, 1, 14, 35, 7, tzinfo=UTC)
-LONDON = ZoneInfo("Europe/London")
+LONDON, UTC_ZONE = ZoneInfo("Europe/London"), ZoneInfo("UTC")
 # Whole and broken offsets, clocks put forward by an hour, by half an hour and at midnight.
 ZONES = [
     ZoneInfo(name)
@@ -65,7 +65,7 @@ def stretches(draw: st.DrawFn) -> Window:
     """Return any window of one's own."""
     zone, start = draw(zones), draw(moments)
     end = start + draw(st.timedeltas(timedelta(microseconds=1), MAX_LENGTH - HOUR))
-    bucket = draw(st.sampled_from(("auto", *offered_between(start, end))))
+    bucket = draw(st.sampled_from(("auto", *offered_between(start, end, zone))))
     return between(start, end, zone, bucket)
 
 
@@ -102,6 +102,28 @@ def test_a_day_without_a_midnight_is_a_day_all_the_same() -> None:
     # The clock goes from midnight to one.
     assert week.end.astimezone(zone).hour == 1
     assert clock_length(week.start, week.end, zone) == LENGTHS["7d"]
+
+
+def test_a_clock_put_forward_past_the_hour_is_still_in_the_one_before() -> None:
+    # At 14:00 UTC it goes from 2:45 to 3:45.
+    moment = datetime(2028, 9, 23, 14, 5, tzinfo=UTC)
+    last = datetime(2028, 9, 23, 13, 15, tzinfo=UTC)
+    assert floor(moment, "hour", ZoneInfo("Pacific/Chatham")) == last
+
+
+@given(moments, zones, st.integers(1, 60))
+def test_a_day_counts_as_one_however_many_hours_it_has(
+    moment: datetime, zone: ZoneInfo, days: int
+) -> None:
+    day = moment.astimezone(zone).date()
+    start, end = midnight(day, zone), midnight(day + days * DAY, zone)
+    of_utc = between(midnight(day, UTC_ZONE), midnight(day + days * DAY, UTC_ZONE), UTC_ZONE)
+    found = between(start, end, zone)
+    assert {*of_utc.offered} <= {*found.offered}
+    assert found.bucket == found.automatic == of_utc.bucket
+    # Nor does it matter how often a clock was changed in so many times 24 hours.
+    by_hours = between(start, start + days * DAY, zone)
+    assert {*of_utc.offered} <= {*by_hours.offered}
 
 
 def test_a_clock_put_back_past_the_hour_is_still_in_the_last_one_that_began() -> None:

@@ -583,6 +583,14 @@ def test_what_makes_no_sense_is_named_and_the_rest_is_shown(
 # Where there is nothing to show
 
 
+def test_days_that_make_no_sense_can_be_mended(apollo: Project, browser: Client) -> None:
+    report(apollo, "a", occurred_at=NOON)
+    settle()
+    response = browser.get(f"{PAGE}?from=2026-03-02&to=2026-03-01")
+    fields = re.findall(r'type="date"\s+name="(\w+)"\s+value="([^"]*)"', response.content.decode())
+    assert fields == [("from", "2026-03-02"), ("to", "2026-03-01")]
+
+
 def test_an_unused_project_says_how_to_report(apollo: Project, browser: Client) -> None:
     response = browser.get(PAGE)
     page = text_of(response)

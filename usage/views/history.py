@@ -24,7 +24,7 @@ from usage.actions.rolling import do_catch_up
 from usage.cards import cards, change
 from usage.charts import usage_figure
 from usage.export import export
-from usage.filters import SESSION_DAYS, read_filter
+from usage.filters import SESSION_DAYS, is_too_long_by_session, read_filter
 from usage.queries import History
 from usage.queries.changes import Change, changes_between
 from usage.queries.history import keys_of
@@ -74,6 +74,9 @@ def usage(request: HttpRequest, access: Access) -> HttpResponse:
         "covered_to": data_to(now, asked.window.zone),
         **controls(asked, history.key_names or key_names(project.pk, asked.conditions)),
     }
+    if problem and OF_TIME & request.GET.keys():
+        # What was typed can be mended.
+        context |= {"first_day": request.GET.get("from"), "last_day": request.GET.get("to")}
     if history.series:
         context |= shown(access, asked, history, now)
         context["curl"] = api_call(request, asked)
@@ -122,7 +125,6 @@ def controls(asked: UsageFilter, key_names: Mapping[str, str]) -> dict[str, Any]
     set_by_form = {"group", "then", "metric", "bucket", "compare", "cumulative"}
     lasting = {name: one for name, one in params.items() if name not in of_time}
     start, end, zone = asked.window.start, asked.window.end, asked.window.zone
-    too_long = end - start > timedelta(days=SESSION_DAYS)
     first_day, last_day = (
         f"{one.astimezone(zone):%Y-%m-%d}" for one in (start, end - wording.RESOLUTION)
     )
@@ -140,8 +142,18 @@ def controls(asked: UsageFilter, key_names: Mapping[str, str]) -> dict[str, Any]
         "metrics": wording.METRICS,
         "ratios": wording.METRIC_NAMES.keys() - {*ADDITIVE},
         "metric_name": wording.METRIC_NAMES[asked.metric],
+        "of_decisions": OF_DECISIONS,
         "groups": [
-            (group, text, group == "session" and too_long) for group, text in wording.GROUPS.items()
+            (
+                group,
+                text,
+                f"up to {SESSION_DAYS} days"
+                if group == "session" and is_too_long_by_session(asked.window)
+                else "of calls only"
+                if group == "status" and asked.metric in OF_DECISIONS
+                else "",
+            )
+            for group, text in wording.GROUPS.items()
         ],
         "group_names": [wording.GROUPS[group] for group in asked.groups],
         "split": " and ".join(wording.phrase(group) for group in asked.groups),
@@ -191,6 +203,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
         "bucket_columns": [" · ".join(names) for names in labels],
         "bucket_rows": [
             (
+                place,
                 wording.bucket_name(window, start),
                 start == history.unfinished,
                 [
@@ -200,7 +213,7 @@ def shown(access: Access, asked: UsageFilter, history: History, now: datetime) -
                     for one in history.series
                 ],
             )
-            for start in reversed(window.bucket_starts)
+            for place, start in reversed([*enumerate(window.bucket_starts)])
             if any(start in one.buckets for one in history.series)
         ],
         "csv_url": links.address(
