@@ -64,7 +64,7 @@ REMOVE_IDS = f"""
 redis.call("SREM", KEYS[1], unpack(split(ARGV[1])))
 """
 # Appends an entry and adds to counters, unless some of the ids are in the stream: then it
-# tells their places. A counter that does not exist stays so: unknown is not nothing.
+# tells their places. A counter that does not exist begins with what is known of it.
 APPEND_NEW = f"""
 {SPLIT}
 if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[1]) then return false end
@@ -76,9 +76,9 @@ if #there > 0 then return there end
 redis.call("SADD", KEYS[2], unpack(ids))
 redis.call("XADD", KEYS[1], "*", "event", ARGV[3], "ids", ARGV[2])
 for place = 3, #KEYS do
-    if redis.call("EXISTS", KEYS[place]) == 1 then
-        redis.call("INCRBY", KEYS[place], ARGV[place + 1])
-    end
+    local known, amount = ARGV[2 * place - 1], ARGV[2 * place]
+    redis.call("SET", KEYS[place], known, "EX", ARGV[4], "NX")
+    redis.call("INCRBY", KEYS[place], amount)
 end
 return there
 """
@@ -184,10 +184,15 @@ class Store(Protocol):
         """
 
     def append(
-        self, ids: Sequence[bytes], events: bytes, amounts: Mapping[str, int]
+        self,
+        ids: Sequence[bytes],
+        events: bytes,
+        amounts: Mapping[str, int],
+        known: Mapping[str, int],
+        ttl_seconds: int,
     ) -> set[bytes] | None:
-        """Append events to the stream of usage as one entry, and add to those counters that exist;
-        all in one trip.
+        """Append events to the stream of usage as one entry, and add to counters; all in one trip.
+        A counter that does not exist begins with what is `known` of it, and lives that long.
 
         `ids` are those of the events, `ID_BYTES` each, at most 1,000. Where some of them wait in
         the stream already, nothing is done, and those are returned. Returns None when the stream
@@ -245,7 +250,12 @@ class LocalStore:
                 self._keep(key, value, ttl_seconds)
 
     def append(
-        self, ids: Sequence[bytes], events: bytes, amounts: Mapping[str, int]
+        self,
+        ids: Sequence[bytes],
+        events: bytes,
+        amounts: Mapping[str, int],
+        known: Mapping[str, int],
+        ttl_seconds: int,
     ) -> set[bytes] | None:
         """See `Store.append`."""
         return None
@@ -361,9 +371,15 @@ class RedisStore:
             self.client.transaction(once, name)
 
     def append(
-        self, ids: Sequence[bytes], events: bytes, amounts: Mapping[str, int]
+        self,
+        ids: Sequence[bytes],
+        events: bytes,
+        amounts: Mapping[str, int],
+        known: Mapping[str, int],
+        ttl_seconds: int,
     ) -> set[bytes] | None:
         """See `Store.append`."""
+        counted = (str(one) for name, amount in amounts.items() for one in (known[name], amount))
         keys = [USAGE, USAGE + IDS, *(PREFIX + name for name in amounts)]
         with reachable():
             there = cast(
@@ -375,7 +391,8 @@ class RedisStore:
                     str(self.room),
                     b"".join(ids),
                     events,
-                    *map(str, amounts.values()),
+                    str(ttl_seconds),
+                    *counted,
                 ),
             )
         return None if there is None else {ids[place] for place in there}

@@ -127,6 +127,13 @@ def added(limits: Sequence[Limit], calls: Iterable[tuple[datetime, int]]) -> dic
     return amounts
 
 
+def known(limits: Iterable[Limit], names: Iterable[str]) -> dict[str, int]:
+    """Return what is known of some of the counters of budgets, in micro-USD."""
+    by_id = {limit.budget_id: limit for limit in limits}
+    counters = {name: read_counter(name) for name in names}
+    return {name: by_id[one].known_since(start) for name, (one, start) in counters.items()}
+
+
 def spent_of(limit: Limit, counted: int | None, start: date) -> int:
     """Return what is spent in the period that began on a date, by the counter and what is known.
 

@@ -4,19 +4,18 @@ from functools import partial
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from lib.recording import drain
 from lib.store import USAGE, RedisStore, get_store
 from routing.models import Budget
 from routing.queries.budgets import limit_of
-from usage.actions.counting import do_add_up_spend
+from usage.actions.counting import COUNTER_SECONDS, do_add_up_spend
 from usage.actions.recording import do_record_events, record
 from usage.actions.rolling import do_roll_up
 
 log = structlog.get_logger()
-# A counter that is no longer brought up to date, since its period is over, is gone after so long.
-COUNTER_SECONDS = 3 * 24 * 3600
 
 
 def do_reconcile_budgets(wait_seconds: float = 5.0) -> bool:
@@ -30,7 +29,9 @@ def do_reconcile_budgets(wait_seconds: float = 5.0) -> bool:
     """
     store, now = get_store(settings.REDIS_URL), timezone.now()
     if not isinstance(store, RedisStore):
-        return do_add_up_spend(now) is not None
+        # What is reported meanwhile is added to the budgets.
+        with transaction.atomic():
+            return do_add_up_spend(now) is not None
     limits = [limit_of(budget) for budget in Budget.objects.select_related("team")]
     if not limits:
         return True

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -21,6 +22,8 @@ from usage.actions.rolling import do_roll_up
 from usage.queries.spend import period_of, spend_of
 
 log = structlog.get_logger()
+# A counter that is no longer brought up to date, since its period is over, is gone after so long.
+COUNTER_SECONDS = 3 * 24 * 3600
 # So long another one's roll-up is waited for.
 PATIENCE_SECONDS = 10.0
 
@@ -45,7 +48,7 @@ def do_add_up_spend(now: datetime) -> dict[str, int] | None:
         budget.spent_micro_usd, budget.spent_in, budget.spent_at = spent, start, now
     Budget.objects.bulk_update(budgets, ["spent_micro_usd", "spent_in", "spent_at"], batch_size=500)
     if turned:
-        do_announce()
+        transaction.on_commit(do_announce)
     return {counter(one.public_id, period_of(one, now)): spend[one.pk] for one in budgets}
 
 
@@ -80,7 +83,7 @@ def do_count_directly(amounts: Mapping[str, int]) -> None:
             spent_micro_usd__lt=F("limit_micro_usd") + amount,
         ).exists()
     if turned:
-        do_announce()
+        transaction.on_commit(do_announce)
     if missed and settings.CELERY_TASK_ALWAYS_EAGER:
         do_add_up_spend(timezone.now())
     try:

@@ -16,8 +16,8 @@ from lib.bulk import columns_of, copy_json, is_postgresql
 from lib.recording import record_stream, write_all
 from lib.store import ID_BYTES, USAGE, RedisStore, StoreUnavailable, Waiting, get_store
 from routing.actions.recording import do_hold_projects, do_mark_stale
-from routing.budgets import Limit, added
-from usage.actions.counting import do_count_directly
+from routing.budgets import Limit, added, known
+from usage.actions.counting import COUNTER_SECONDS, do_count_directly
 from usage.models import ReportedEvent, UsageEvent
 
 log = structlog.get_logger()
@@ -109,8 +109,10 @@ def do_keep_events(rows: Sequence[EventRow], limits: Sequence[Limit] = ()) -> Se
         new = None
     if new is not None:
         return new
-    new = record_rows(rows)
-    do_count_directly(spending(limits, [row for row in rows if row.key in new]))
+    # Who adds up what is spent meanwhile, sees both or neither.
+    with transaction.atomic():
+        new = record_rows(rows)
+        do_count_directly(spending(limits, [row for row in rows if row.key in new]))
     return new
 
 
@@ -125,7 +127,8 @@ def append(rows: Sequence[EventRow], limits: Sequence[Limit]) -> Set[str] | None
     while rows:
         ids = [bytes.fromhex(row.key) for row in rows]
         events = HEADER + b"\n" + encode_lines(rows)[:-1]
-        waiting = store.append(ids, events, spending(limits, rows))
+        amounts = spending(limits, rows)
+        waiting = store.append(ids, events, amounts, known(limits, amounts), COUNTER_SECONDS)
         if waiting is None:
             return None
         if not waiting:
@@ -184,9 +187,10 @@ def lines_of(store: RedisStore, entries: Iterable[Waiting]) -> list[bytes]:
     return lines
 
 
-@transaction.atomic
 def record_rows(rows: Sequence[EventRow]) -> Set[str]:
-    """Write events to the database here and now, and return the keys of those that were new."""
+    """Write events to the database here and now, in a transaction of the caller's, and return the
+    keys of those that were new.
+    """
     if not is_postgresql():
         return insert(rows)
     return copy([encode(row) for row in rows])

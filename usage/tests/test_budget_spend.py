@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings as site_settings
 from django.db import connections
 from django.db.models import Sum
-from django.test import Client
+from django.test import Client, TestCase
 from django.utils import timezone
 
 from lib.store import PREFIX, RedisStore, get_store
@@ -24,7 +24,9 @@ from routing.queries.budgets import limit_of
 from teams.actions import SystemActor, do_create_key
 from teams.keys import Scope
 from teams.models import Project, Team
+from usage.actions import recording
 from usage.actions.budgets import do_reconcile_budgets
+from usage.actions.opening import do_open_budget
 from usage.actions.recording import do_record_events
 from usage.models import UsageDay, UsageEvent
 from usage.tests.traffic import catalogue, report, settle
@@ -68,12 +70,13 @@ def post(key: str, *dollars: int, **fields: Any) -> Any:
         }
         for cost in dollars
     ]
-    return Client().post(
-        "/api/v1/usage",
-        json.dumps({"events": events}),
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {key}"},
-    )
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        return Client().post(
+            "/api/v1/usage",
+            json.dumps({"events": events}),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {key}"},
+        )
 
 
 def route(key: str) -> Any:
@@ -177,6 +180,47 @@ def test_a_budget_that_is_made_in_the_middle_of_a_period_counts_all_of_it(
     budget = budget_of(apollo.team, period="monthly")
     assert known(budget) == 5 * DOLLAR
     assert route(apollo_key).status_code == 402
+
+
+def test_a_new_budget_and_a_new_period_count_at_once(apollo: Project, apollo_key: str) -> None:
+    report(apollo, "before", cost_micro_usd=DOLLAR)
+    settle()
+    fields: dict[str, Any] = {
+        "period": "daily",
+        "limit_micro_usd": 2 * DOLLAR,
+        "at_limit": "refuse",
+    }
+    do_open_budget(apollo.team, actor=SETUP, **fields)
+    live.renew("as after any change of a budget")
+    assert route(apollo_key).status_code == 200
+    post(apollo_key, 1)
+    assert route(apollo_key).status_code == 402
+    # A day later nothing was reconciled yet.
+    Budget.objects.update(spent_in=timezone.now().date() - dt.timedelta(days=1))
+    if isinstance(store := get_store(site_settings.REDIS_URL), RedisStore):
+        store.client.delete(*store.client.keys(PREFIX + "spent:*"))
+    live.renew("a day later")
+    assert route(apollo_key).status_code == 200
+    post(apollo_key, 2)
+    assert route(apollo_key).status_code == 402
+
+
+def test_what_is_written_directly_is_recorded_and_counted_or_neither(
+    apollo: Project, apollo_key: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = budget_of(apollo.team)
+    settings.REDIS_URL = settings.REDIS_URL and "redis://127.0.0.1:1/0"
+
+    def ended(_amounts: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "do_count_directly", ended)
+        with pytest.raises(KeyboardInterrupt):
+            post(apollo_key, 1, event_id="again")
+    assert not UsageEvent.objects.exists()
+    assert post(apollo_key, 1, event_id="again").json()["accepted"] == 1
+    assert known(budget) == DOLLAR
 
 
 def test_another_time_zone_is_another_day(apollo: Project, apollo_key: str) -> None:
