@@ -1,5 +1,7 @@
 """Reads request bodies of a bounded size; whatever else comes is a 400 or a 413, never a crash."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import IO, Any, ClassVar
 
@@ -33,6 +35,30 @@ class BoundedParser(BaseParser):
         raise NotImplementedError
 
 
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+# What msgspec says of half a surrogate pair would mislead.
+HALF = (
+    "a text holds half of a character, such as \\ud83d: it was cut within an emoji. Cut it between"
+    " characters"
+)
+
+
+def why_not_json(body: bytes, error: Exception) -> str:
+    """Return why a body is not JSON that can be stored, as the end of a sentence."""
+    found = json.dumps(read_leniently(body), ensure_ascii=False)
+    return HALF if SURROGATE.search(found) else str(error)
+
+
+def read_leniently(body: bytes) -> Any:
+    """Return what a body holds where its only faults are halves of characters, which are left as
+    they are, and numbers without bounds; None for anything else.
+    """
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return None
+
+
 class JsonParser(BoundedParser):
     """JSON, with text that can be stored."""
 
@@ -45,4 +71,5 @@ class JsonParser(BoundedParser):
         except RecursionError:
             raise ApiError(400, "invalid_json", "The body is nested too deeply.") from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ApiError(400, "invalid_json", f"The body is not valid JSON: {error}.") from error
+            message = f"The body is not valid JSON: {why_not_json(body, error)}."
+            raise ApiError(400, "invalid_json", message) from error

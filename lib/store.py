@@ -397,6 +397,12 @@ class RedisStore:
             )
         return None if there is None else {ids[place] for place in there}
 
+    def which_wait(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return which events wait in the stream of usage, by their ids; see `append`."""
+        with reachable():
+            there = cast("list[int]", self.client.smismember(USAGE + IDS, list(ids)))
+        return {one for one, waits in zip(ids, there, strict=True) if waits}
+
     def hold(self, stream: str, event: bytes) -> bool:
         """See `Store.hold`."""
         with reachable():

@@ -16,8 +16,9 @@ MAX_COST_USD = 10**6
 MAX_AGE = timedelta(days=30)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
-# PostgreSQL stores no NUL, and no other control character belongs into an id either.
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# PostgreSQL stores no NUL, and no other control character belongs into an id either. Half of a
+# surrogate pair is no character.
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 TEXTS = ("event_id", "model", "decision_id", "session_id")
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 ModelId = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
@@ -100,6 +101,11 @@ class Fault:
     status: int = 422
 
 
+def printable(name: str) -> str:
+    """Return the beginning of a name that was made up, as it can be written."""
+    return name[:60].encode(errors="backslashreplace").decode()
+
+
 def field_fault(index: int, field: str, detail: str = "") -> Fault:
     """Return the fault of a field that is missing or of the wrong kind."""
     param = f"events.{index}.{field}" if field else f"events.{index}"
@@ -111,7 +117,7 @@ def read_report(raw: Any, index: int, now: datetime) -> Report | Fault:
     if not isinstance(raw, dict):
         return field_fault(index, "", "an object")
     if unknown := next((name for name in raw if name not in MUST_BE), None):
-        param = f"events.{index}.{str(unknown)[:60]}"
+        param = f"events.{index}.{printable(unknown)}"
         known = ", ".join(MUST_BE)
         return Fault(
             "unknown_parameter", f"{param} is not known. An event may have: {known}.", param

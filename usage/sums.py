@@ -65,9 +65,19 @@ class Figures(NamedTuple):
         return self.cache_read_tokens + self.cache_write_tokens
 
     @property
+    def priced(self) -> int:
+        """Calls that have a price."""
+        return self.requests - self.unpriced
+
+    @property
+    def timed(self) -> int:
+        """Calls that report how long they took."""
+        return sum(self.latencies)
+
+    @property
     def cost_per_request(self) -> float | None:
         """Micro-USD per call that has a price."""
-        return ratio(self.cost_micro_usd, self.requests - self.unpriced)
+        return ratio(self.cost_micro_usd, self.priced)
 
     @property
     def cache_hit_rate(self) -> float | None:
@@ -120,11 +130,11 @@ def figures_of(names: Sequence[str], amounts: Sequence[int]) -> Figures:
 
 FIELDS: Final = {"cost": "cost_micro_usd"}
 VOLUMES: Final = {
-    "cost_per_request": "requests",
+    "cost_per_request": "priced",
     "cache_hit_rate": "prompt_tokens",
     "error_rate": "requests",
-    "latency_p50": "requests",
-    "latency_p95": "requests",
+    "latency_p50": "timed",
+    "latency_p95": "timed",
     "fallback_rate": "decisions",
 }
 

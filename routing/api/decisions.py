@@ -381,6 +381,9 @@ class OutcomeView(APIView):
             raise Http404
         body = OutcomeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        if unknown := next((name for name in request.data if name not in body.fields), None):
+            message = f"{unknown[:60]} is not known. Use {', '.join(body.fields)}."
+            raise ApiError(422, "unknown_parameter", message, param=unknown[:60])
         outcome, model = body.validated_data["outcome"], body.validated_data.get("model")
         if model is not None and find_model(model) is None:
             message = f"Unknown model '{model[:80]}', see GET /api/v1/models."

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from lib.errors import ApiError
+from lib.parsers import why_not_json
 from lib.taxonomy import ROUTES, SUBTASK_TYPES, TASK_TYPES
 from routing.engine.inputs import MODES, Request
 
@@ -96,7 +97,9 @@ def parse(data: bytes) -> RouteBody:
         raise named(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(
-            400, "invalid_json", f"The body is not valid JSON ({error}). Send one JSON object."
+            400,
+            "invalid_json",
+            f"The body is not valid JSON ({why_not_json(data, error)}). Send one JSON object.",
         ) from error
     if body.mode is not None and body.mode not in CLIENT_MODES:
         hint = " Modes of routing are set in the project's policy." if body.mode in MODES else ""

@@ -178,6 +178,7 @@ def test_a_stranger_cannot_report_and_changes_nothing(
         ({}, "outcome"),
         ({"outcome": "fine"}, "outcome"),
         ({"outcome": "failed", "model": "x/y"}, "model"),
+        ({"outcome": "failed", "modle": "x/y"}, "modle"),
     ],
 )
 def test_bad_input_names_the_parameter(apollo_key: str, body: dict[str, Any], param: str) -> None:

@@ -89,7 +89,7 @@ def do_alert(budget: Budget, period_start: dt.date, spent_micro_usd: int) -> lis
     """Record every threshold that is newly passed, and return their alerts.
 
     Each threshold is told once in a period. When several are passed at once, only the highest is
-    told, which says it all.
+    told, which says it all; and nothing where a higher one of the same limit was told before.
     """
     alerts = []
     # All workers in the same order, so that they cannot wait for each other in a circle.
@@ -105,7 +105,10 @@ def do_alert(budget: Budget, period_start: dt.date, spent_micro_usd: int) -> lis
         )
         if is_new:
             alerts.append(alert)
-    if alerts:
+    higher = BudgetAlert.objects.filter(
+        budget=budget, period_start=period_start, limit_micro_usd=budget.limit_micro_usd
+    )
+    if alerts and not higher.filter(threshold__gt=alerts[-1].threshold).exists():
         do_notify(alerts[-1])
     return alerts
 

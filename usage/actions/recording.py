@@ -95,6 +95,18 @@ def reported(keys: Collection[str]) -> set[str]:
         return {key.hex for (key,) in cursor.fetchall()}
 
 
+def waiting(keys: Collection[str]) -> set[str]:
+    """Return those of the keys of events that are on their way to the database."""
+    store = get_store(settings.REDIS_URL)
+    if not isinstance(store, RedisStore) or not keys:
+        return set()
+    try:
+        return {one.hex() for one in store.which_wait([bytes.fromhex(key) for key in keys])}
+    except StoreUnavailable as away:
+        log.warning("store_unavailable", error=str(away))
+        return set()
+
+
 def do_keep_events(rows: Sequence[EventRow], limits: Sequence[Limit] = ()) -> Set[str]:
     """Keep events, each with a key of its own, in the stream or straight in the database, and count
     their cost towards budgets.
@@ -128,12 +140,12 @@ def append(rows: Sequence[EventRow], limits: Sequence[Limit]) -> Set[str] | None
         ids = [bytes.fromhex(row.key) for row in rows]
         events = HEADER + b"\n" + encode_lines(rows)[:-1]
         amounts = spending(limits, rows)
-        waiting = store.append(ids, events, amounts, known(limits, amounts), COUNTER_SECONDS)
-        if waiting is None:
+        there = store.append(ids, events, amounts, known(limits, amounts), COUNTER_SECONDS)
+        if there is None:
             return None
-        if not waiting:
+        if not there:
             break
-        rows = [row for row, one in zip(rows, ids, strict=True) if one not in waiting]
+        rows = [row for row, one in zip(rows, ids, strict=True) if one not in there]
     return {row.key for row in rows}
 
 

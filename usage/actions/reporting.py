@@ -22,7 +22,7 @@ from routing.queries.decisions import find_decided, find_judged
 from routing.queries.live import limits_known
 from teams.queries import KeyHolder
 from usage import queries
-from usage.actions.recording import EventRow, do_keep_events, keys_of, reported
+from usage.actions.recording import EventRow, do_keep_events, keys_of, reported, waiting
 from usage.models import Status
 from usage.pricing import PriceTier, Tokens, cost_micro_usd, differs, in_force
 from usage.reports import Fault, Report
@@ -87,7 +87,7 @@ def do_take_in(
         rows[key] = row_of(key, item, holder, decision, listed, at, now)
     # Outcomes first: told twice they do no harm, while events that are kept without them would be
     # duplicates when sent again.
-    do_record_outcomes(outcomes_in(list(rows.values()), decisions), holder=holder, now=now)
+    do_record_outcomes(outcomes_in(rows, decisions), holder=holder, now=now)
     new = do_keep_events(list(rows.values()), limits_known(holder)) if rows else set()
     for key in rows.keys() - new:
         accepted[key].status = DUPLICATE
@@ -105,12 +105,15 @@ def do_watch_calls(events: Sequence[EventRow], *, team_id: int) -> None:
     do_watch([signal_of(event) for event in telling], team_id=team_id)
 
 
-def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
-    """Return what became of decisions, the oldest first."""
+def outcomes_in(events: Mapping[str, EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
+    """Return what became of decisions by events, each with its key; the oldest first."""
+    telling = {key: event for key, event in events.items() if event.outcome}
+    # What was reported twice is as it was reported first.
+    there = waiting(telling)
     found = [
         Reported(decision, event.model, event.outcome, event.occurred_at)
-        for event in events
-        if event.outcome and isinstance(decision := decisions.get(event.decision_id), Judged)
+        for key, event in telling.items()
+        if key not in there and isinstance(decision := decisions.get(event.decision_id), Judged)
     ]
     return sorted(found, key=lambda one: one.at)
 

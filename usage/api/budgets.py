@@ -1,5 +1,6 @@
 """Budgets in the API."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from django.core.exceptions import ValidationError
@@ -34,12 +35,20 @@ FIXED = ("scope", "key_id", "period")
 READ_ONLY = ("id", "project", "period_start", "resets_at", "spent_micro_usd")
 
 
+def one_of(choices: Sequence[str]) -> dict[str, Any]:
+    """Return what is said of a choice that there is not."""
+    return {"invalid_choice": f"Use one of {', '.join(choices)}."}
+
+
 class ChangeSerializer(serializers.Serializer[Any]):
     """What may be changed of a budget."""
 
     limit_micro_usd = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT_MICRO_USD)
     at_limit = serializers.ChoiceField(
-        ACTIONS, default="warn", help_text="What happens to requests once the limit is reached."
+        ACTIONS,
+        default="warn",
+        help_text="What happens to requests once the limit is reached.",
+        error_messages=one_of(ACTIONS),
     )
     thresholds = serializers.ListField(
         child=serializers.IntegerField(),
@@ -66,6 +75,7 @@ class NewSerializer(ChangeSerializer):
         [PROJECT, KEY, TEAM],
         default=PROJECT,
         help_text="Whose spend it counts. Budgets of a team are made in the browser.",
+        error_messages=one_of([PROJECT, KEY]),
     )
     key_id = serializers.CharField(
         max_length=40,
@@ -73,7 +83,11 @@ class NewSerializer(ChangeSerializer):
         allow_null=True,
         help_text="With the scope `key`: which of the project's keys.",
     )
-    period = serializers.ChoiceField(BudgetPeriod.values, default=BudgetPeriod.MONTHLY.value)
+    period = serializers.ChoiceField(
+        BudgetPeriod.values,
+        default=BudgetPeriod.MONTHLY.value,
+        error_messages=one_of(BudgetPeriod.values),
+    )
 
 
 class BudgetSerializer(serializers.Serializer[Any]):

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from leaderboard.api.public import CSV_RESPONSE, ByPath
 from lib.errors import ApiError
 from lib.paging import page_of, read_limit
-from lib.parsers import JsonParser
+from lib.parsers import JsonParser, read_leniently
 from lib.ranges import LENGTHS
 from lib.renderers import JsonRenderer
 from routing.api.policy import DraftSerializer, check_models, read_draft
@@ -36,7 +36,16 @@ from usage.export import ROWS, export
 from usage.filters import ALLOWED, MAX_VALUES, not_allowed, read_event_filter, read_filter
 from usage.pricing import TOLERATED_PERCENT
 from usage.question import DEFAULTS, NONE, NOT, NOT_BOTH
-from usage.reports import MAX_EVENTS, Batch, Fault, Report, checked, read_batch, read_report
+from usage.reports import (
+    MAX_EVENTS,
+    Batch,
+    Fault,
+    Report,
+    checked,
+    printable,
+    read_batch,
+    read_report,
+)
 
 TIMES = {
     "from": "Instead of `range`: from this day or moment on, ISO 8601. Days are the team's, and"
@@ -133,7 +142,15 @@ class BatchParser(JsonParser):
         try:
             return read_batch(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        try:
             return super().read(body)
+        except ApiError:
+            # Half a character is the fault of one event.
+            found = read_leniently(body)
+            if isinstance(found, dict):
+                return found
+            raise
 
 
 class UsageView(APIView):
@@ -291,8 +308,9 @@ def events_in(body: Any) -> list[Any]:
         message = f'The body must be {{"events": [...]}} with 1 to {MAX_EVENTS} events.'
         raise ApiError(422, "invalid_parameter", message, param="events")
     if unknown := next((name for name in body if name != "events"), None):
-        message = f"{unknown[:60]} is not known. The body has one parameter, events."
-        raise ApiError(422, "unknown_parameter", message, param=unknown[:60])
+        param = printable(unknown)
+        message = f"{param} is not known. The body has one parameter, events."
+        raise ApiError(422, "unknown_parameter", message, param=param)
     return events
 
 

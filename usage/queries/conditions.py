@@ -5,7 +5,9 @@ from datetime import datetime
 from functools import reduce
 from operator import or_
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
 
 from routing.models import Decision
 from teams.models import ApiKey
@@ -88,12 +90,17 @@ def plain(value: str) -> str:
 
 def of_provider(_project_id: int, provider: str) -> Q:
     """Return that a model is of a provider."""
-    return Q(model=provider) | Q(model__startswith=f"{provider}/")
+    return Q(model=provider) | begins("model", f"{provider}/")
 
 
 def on_route(_project_id: int, route: str) -> Q:
     """Return that work is of a route or a task type, or of none."""
-    return Q(route=route) if "/" in route or not route else Q(route__startswith=f"{route}/")
+    return Q(route=route) if "/" in route or not route else begins("route", f"{route}/")
+
+
+def begins(column: str, text: str) -> Q:
+    """Return that a column begins with a text. SQLite's LIKE does not tell cases apart."""
+    return Q(Exact(Left(column, len(text)), Value(text)))
 
 
 def by_member(project_id: int, email: str) -> Q:

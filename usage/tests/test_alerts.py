@@ -146,6 +146,20 @@ def test_raising_the_limit_does_not_repeat_what_was_told(apollo: Project) -> Non
     assert [one.threshold for one in do_alert(budget, NOVEMBER, 160 * DOLLAR)] == [100]
 
 
+def test_a_lower_threshold_that_is_added_is_no_news(apollo: Project) -> None:
+    budget = make_budget(apollo)
+    do_alert(budget, NOVEMBER, 105 * DOLLAR)
+    do_deliver_notices(timezone.now())
+    do_change_budget(budget, actor=SETUP, thresholds=[50, 80, 90, 100])
+    assert [one.threshold for one in do_alert(budget, NOVEMBER, 106 * DOLLAR)] == [90]
+    assert do_deliver_notices(timezone.now()) == 0
+    # Of a higher limit it is.
+    do_change_budget(budget, actor=SETUP, limit_micro_usd=200 * DOLLAR, thresholds=[60, 95])
+    do_alert(budget, NOVEMBER, 130 * DOLLAR)
+    assert do_deliver_notices(timezone.now()) == 1
+    assert [one.subject[:3] for one in mail.outbox] == ["100", "60%"]
+
+
 def test_a_new_period_is_told_anew(apollo: Project) -> None:
     budget = make_budget(apollo)
     do_alert(budget, NOVEMBER, 60 * DOLLAR)

@@ -115,6 +115,47 @@ def test_a_bad_event_does_not_take_down_the_good_ones(apollo_key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fault", "param"),
+    [
+        ('"session_id": "cut \\ud83d"', "session_id"),
+        ('"latency_ms": 1e400', "latency_ms"),
+        ('"cost_usd": 1e400', "cost_usd"),
+        ('"\\udc00": 1', "\\udc00"),
+    ],
+)
+def test_half_a_character_does_not_take_down_the_good_ones(
+    apollo_key: str, fault: str, param: str
+) -> None:
+    bad = json.dumps({**EVENT, "event_id": "bad"})[:-1] + f", {fault}}}"
+    answer = post(apollo_key, f'{{"events": [{bad}, {json.dumps(EVENT)}]}}'.encode())
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 1)
+    assert answer.json()["results"][0]["error"]["param"] == f"events.0.{param}"
+
+
+def test_elsewhere_half_a_character_is_named(apollo_key: str) -> None:
+    body = '{"messages": [{"role": "user", "content": "cut \\ud83d"}]}'
+    for address in ("route", "policy/preview"):
+        answer = Client().post(
+            f"/api/v1/{address}",
+            body,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {apollo_key}"},
+        )
+        assert answer.status_code == 400
+        assert "such as \\ud83d: it was cut within an emoji" in answer.json()["error"]["message"]
+
+
+def test_an_event_that_is_reported_again_does_not_change_its_outcome(
+    apollo: Project, apollo_key: str
+) -> None:
+    event = {**EVENT, "decision_id": decide(apollo).public_id, "outcome": "accepted"}
+    assert post(apollo_key, {"events": [event]}).json()["accepted"] == 1
+    again = post(apollo_key, {"events": [{**event, "outcome": "failed"}]})
+    assert again.json()["duplicates"] == 1
+    assert TaskOutcome.objects.get().outcome == "accepted"
+
+
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"event_id": ""}, "event_id"),

@@ -113,6 +113,12 @@ def test_what_is_another_teams_is_not_there(program: Client, borealis: Project) 
     assert Budget.objects.exists()
 
 
+def test_what_may_be_chosen_is_listed(program: Client, apollo: Project) -> None:
+    for name, choices in (("period", "daily, monthly"), ("at_limit", "warn, cheapest, balanced")):
+        response = send(program, "post", URL, {"limit_micro_usd": DOLLAR, name: "often"})
+        assert f"Use one of {choices}" in response.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

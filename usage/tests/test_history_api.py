@@ -577,6 +577,44 @@ def test_what_makes_no_sense_is_refused(
         assert answer.json()["error"]["param"] == param
 
 
+@pytest.mark.parametrize(
+    "condition", [{"provider": "Lab"}, {"route": "Debugging"}, {"model": "lab/Small"}], ids=str
+)
+def test_names_are_told_apart_by_case(
+    traffic: list[UsageEvent], apollo_key: str, condition: dict[str, str]
+) -> None:
+    assert read(apollo_key, **WEEK, **condition).json()["total"]["requests"] == 0
+    lower = {name: value.lower() for name, value in condition.items()}
+    assert read(apollo_key, **WEEK, **lower).json()["total"]["requests"] > 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "fields"),
+    [("latency_p50", {"latency_ms": 5000}), ("cost_per_request", {"cost_micro_usd": 10})],
+)
+def test_ratios_are_ranked_by_the_calls_that_they_are_of(
+    apollo: Project, apollo_key: str, metric: str, fields: dict[str, int]
+) -> None:
+    for number in range(9):
+        for call in range(2):
+            untold = {"latency_ms": None, "cost_micro_usd": None}
+            report(apollo, f"{number}-{call}", model=f"lab/{number}", occurred_at=MONDAY, **untold)
+    report(apollo, "told", model="lab/told", occurred_at=MONDAY, **fields)
+    first, *_ = get(apollo_key, metric=metric, **WEEK).json()["series"]
+    assert first["name"] == "lab/told"
+
+
+def test_seven_days_by_session_may_begin_within_an_hour(
+    traffic: list[UsageEvent], apollo_key: str
+) -> None:
+    half_past = {"from": "2026-03-02T00:10:00Z", "to": "2026-03-09T00:10:00Z"}
+    answer = read(apollo_key, group="session", **half_past)
+    assert answer.status_code == 200
+    assert answer.json()["total"]["requests"] == len(traffic)
+    later = {**half_past, "to": "2026-03-09T02:10:00Z"}
+    assert read(apollo_key, group="session", **later).status_code == 400
+
+
 def csv_of(answer: Any) -> list[dict[str, str]]:
     assert answer.status_code == 200
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
