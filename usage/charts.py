@@ -193,11 +193,12 @@ def hovers(one: Series, asked: UsageFilter, axis: TimeAxis) -> list[str]:
 
 def said(figures: Figures, metric: str) -> str:
     """Return a bucket's figures: the metric, and the volume behind it."""
-    found = wording.written(metric, figures.metric(metric))
+    value = figures.metric(metric)
     if metric in wording.COUNTS:
-        return f"{found} {wording.COUNTS[metric]}"
+        what = wording.counted(int(value or 0), wording.COUNTS[metric])
+        return f"{what} that switched" if metric == "switched" else what
     things = (figures.decisions, "decision") if figures.decisions else (figures.requests, "request")
-    return f"{found}<br>{wording.counted(*things)}"
+    return f"{wording.written(metric, value)}<br>{wording.counted(*things)}"
 
 
 def line_before(history: History, asked: UsageFilter, axis: TimeAxis) -> dict[str, Any]:

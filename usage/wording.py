@@ -79,10 +79,10 @@ COLUMNS: Final = METRIC_NAMES | {
 }
 # What each count counts; all other metrics have another unit.
 COUNTS: Final = {
-    "requests": "requests",
-    **dict.fromkeys(METRICS["Tokens"], "tokens"),
-    "decisions": "decisions",
-    "switched": "decisions that switched",
+    "requests": "request",
+    **dict.fromkeys(METRICS["Tokens"], "token"),
+    "decisions": "decision",
+    "switched": "decision",
 }
 # The end of a window is no part of it.
 RESOLUTION: Final = timedelta(microseconds=1)

@@ -388,6 +388,10 @@ def test_the_hour_that_comes_twice_is_drawn_and_told_apart(
     response = browser.get(f"{PAGE}?{day}")
     (trace,) = figure_of(response)["data"]
     drawn = dict(zip(trace["x"], trace["y"], strict=True))
+    assert trace["hovertext"][1:3] == [
+        "Sun 1 Nov, 01:00 EDT<br>1 request",
+        "Sun 1 Nov, 01:00 EST<br>2 requests",
+    ]
     assert len(drawn) == 25
     assert [height for height in drawn.values() if height] == [1, 2]
     texts = figure_of(response)["layout"]["xaxis"]["ticktext"]
