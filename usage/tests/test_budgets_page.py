@@ -252,6 +252,10 @@ def test_thresholds_passed_at_once_point_to_the_one_that_was_told(
     page = page_of(owner)
     assert "told with 80%" in page
     assert page.count("On its way") == 1
+    budget = Budget.objects.get()
+    budget.thresholds = [70]
+    do_alert(budget, dt.date(2026, 11, 1), 91 * DOLLAR)
+    assert page_of(owner).count("told with 80%") == 2
     do_alert(make(apollo), dt.date(2026, 11, 1), 60 * DOLLAR)
     assert "nobody to tell" in page_of(owner)
 

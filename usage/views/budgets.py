@@ -265,11 +265,17 @@ def row_of(stands: Standing, access: Access) -> Row:
 
 
 def alert_shown(alert: BudgetAlert, alerts: list[BudgetAlert], *, editable: bool) -> dict[str, Any]:
-    """Return an alert with the state of its notices, or the higher one that was told with it."""
+    """Return an alert with the state of its notices, or the higher one that was told with it or,
+    of the same limit, before.
+    """
     moment = (alert.period_start, alert.spent_micro_usd)
+    limit = (alert.period_start, alert.limit_micro_usd)
     return {
         "told_with": max(
-            one.threshold for one in alerts if (one.period_start, one.spent_micro_usd) == moment
+            one.threshold
+            for one in alerts
+            if (one.period_start, one.spent_micro_usd) == moment
+            or ((one.period_start, one.limit_micro_usd) == limit and one.pk < alert.pk)
         ),
         "alert": alert,
         "is_test": alert.threshold == TEST,
