@@ -34,6 +34,8 @@ REPORTS = PREFIX + "reports"
 RECORDING, IDS, ASIDE = ":recording", ":ids", ":aside"
 # A recorder that dies holds the others up for no longer than this.
 RECORDING_SECONDS = 10
+# A counter that is no longer brought up to date, since its period is over, is gone after so long.
+COUNTER_SECONDS = 3 * 24 * 3600
 # The bytes of an id of an event, see `Store.append`.
 ID_BYTES = 16
 # Without a shared store, changes made by other processes are noticed after this long.
@@ -189,10 +191,9 @@ class Store(Protocol):
         events: bytes,
         amounts: Mapping[str, int],
         known: Mapping[str, int],
-        ttl_seconds: int,
     ) -> set[bytes] | None:
         """Append events to the stream of usage as one entry, and add to counters; all in one trip.
-        A counter that does not exist begins with what is `known` of it, and lives that long.
+        A counter that does not exist begins with what is `known` of it.
 
         `ids` are those of the events, `ID_BYTES` each, at most 1,000. Where some of them wait in
         the stream already, nothing is done, and those are returned. Returns None when the stream
@@ -255,7 +256,6 @@ class LocalStore:
         events: bytes,
         amounts: Mapping[str, int],
         known: Mapping[str, int],
-        ttl_seconds: int,
     ) -> set[bytes] | None:
         """See `Store.append`."""
         return None
@@ -376,7 +376,6 @@ class RedisStore:
         events: bytes,
         amounts: Mapping[str, int],
         known: Mapping[str, int],
-        ttl_seconds: int,
     ) -> set[bytes] | None:
         """See `Store.append`."""
         counted = (str(one) for name, amount in amounts.items() for one in (known[name], amount))
@@ -391,7 +390,7 @@ class RedisStore:
                     str(self.room),
                     b"".join(ids),
                     events,
-                    str(ttl_seconds),
+                    str(COUNTER_SECONDS),
                     *counted,
                 ),
             )
@@ -415,18 +414,16 @@ class RedisStore:
                 pipe.eval(ADD, 1, PREFIX + key, str(amount))
             pipe.execute()
 
-    def start_counters(
-        self, known: Mapping[str, int], ttl_seconds: int
-    ) -> tuple[bytes, dict[str, int]]:
+    def start_counters(self, known: Mapping[str, int]) -> tuple[bytes, dict[str, int]]:
         """Return the place of the last event of usage, and what counters say at that place.
 
-        A counter that does not exist begins with what is known of it. They live that much longer.
+        A counter that does not exist begins with what is known of it. They live on from now.
         """
         with reachable(), self.client.pipeline(transaction=True) as pipe:
             pipe.eval(LAST_PLACE, 1, USAGE)
             for key, value in known.items():
                 pipe.set(PREFIX + key, value, nx=True)
-                pipe.expire(PREFIX + key, ttl_seconds)
+                pipe.expire(PREFIX + key, COUNTER_SECONDS)
             pipe.mget([PREFIX + key for key in known])
             last, *_, values = pipe.execute()
         return last, {key: int(value) for key, value in zip(known, values, strict=True)}

@@ -103,17 +103,17 @@ def test_an_event_that_waits_is_not_taken_again_and_counts_once(settings: Settin
     store.client.set(PREFIX + "there", 100)
     one, two = b"a" * 16, b"b" * 16
     known = {"there": 3, "missing": 40}
-    assert store.append([one], b"1", {"there": 5, "missing": 5}, known, 60) == set()
-    assert store.append([two, one], b"2 and 1", {"there": 7}, known, 60) == {one}
+    assert store.append([one], b"1", {"there": 5, "missing": 5}, known) == set()
+    assert store.append([two, one], b"2 and 1", {"there": 7}, known) == {one}
     # Nothing of it was taken or counted, so that the rest can be sent again.
-    assert store.append([two, b"c" * 16], b"2 and 3", {"there": 7}, known, 60) == set()
+    assert store.append([two, b"c" * 16], b"2 and 3", {"there": 7}, known) == set()
     # What was not counted begins with what is known of it.
     assert store.fetch("there", "missing").values == (b"112", b"45")
-    assert 0 < store.client.ttl(PREFIX + "missing") <= 60
+    assert 0 < store.client.ttl(PREFIX + "missing") <= stores.COUNTER_SECONDS
     entries = store.waiting(USAGE, 10)
     assert [(entry.event, entry.size) for entry in entries] == [(b"1", 1), (b"2 and 3", 2)]
     store.forget(USAGE, entries)
-    assert store.append([one], b"1", {}, {}, 60) == set()
+    assert store.append([one], b"1", {}, {}) == set()
 
 
 @pytest.mark.production
@@ -121,8 +121,8 @@ def test_a_thousand_events_are_taken_at_once(settings: Settings) -> None:
     store = get_store(settings.REDIS_URL)
     assert isinstance(store, RedisStore)
     ids = [number.to_bytes(16) for number in range(1000)]
-    assert store.append(ids, b"events", {}, {}, 60) == set()
-    assert store.append(ids, b"events", {}, {}, 60) == set(ids)
+    assert store.append(ids, b"events", {}, {}) == set()
+    assert store.append(ids, b"events", {}, {}) == set(ids)
     [entry] = store.waiting(USAGE, 10)
     assert entry.size == 1000
 
@@ -139,9 +139,9 @@ def test_a_stream_without_room_takes_nothing_and_trims_nothing(settings: Setting
         False,
     ]
     assert store.backlog(DECISIONS).waiting == 2
-    assert store.append([b"a" * 16], b"one", {}, {}, 60) == set()
+    assert store.append([b"a" * 16], b"one", {}, {}) == set()
     store.client.xadd(USAGE, {"event": b"two"})
-    assert store.append([b"c" * 16], b"three", {}, {}, 60) is None
+    assert store.append([b"c" * 16], b"three", {}, {}) is None
     assert [store.hold(REPORTS, event) for event in (b"1", b"2", b"3")] == [True, True, False]
     get_store.cache_clear()
 

@@ -11,7 +11,7 @@ from lib.recording import drain
 from lib.store import USAGE, RedisStore, get_store
 from routing.models import Budget
 from routing.queries.budgets import limit_of
-from usage.actions.counting import COUNTER_SECONDS, do_add_up_spend
+from usage.actions.counting import do_add_up_spend
 from usage.actions.recording import do_record_events, record
 from usage.actions.rolling import do_roll_up
 
@@ -42,7 +42,7 @@ def do_reconcile_budgets(wait_seconds: float = 5.0) -> bool:
         if not mine:
             return False
         last, counted = store.start_counters(
-            {limit.counter(now): limit.known(now) for limit in limits}, COUNTER_SECONDS
+            {limit.counter(now): limit.known(now) for limit in limits}
         )
         done = drain(store, USAGE, partial(record, store), mine, last=last)
         spent = do_add_up_spend(now) if done else None

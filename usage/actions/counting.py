@@ -22,8 +22,6 @@ from usage.actions.rolling import do_roll_up
 from usage.queries.spend import period_of, spend_of
 
 log = structlog.get_logger()
-# A counter that is no longer brought up to date, since its period is over, is gone after so long.
-COUNTER_SECONDS = 3 * 24 * 3600
 # So long another one's roll-up is waited for.
 PATIENCE_SECONDS = 10.0
 

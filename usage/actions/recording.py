@@ -17,7 +17,7 @@ from lib.recording import record_stream, write_all
 from lib.store import ID_BYTES, USAGE, RedisStore, StoreUnavailable, Waiting, get_store
 from routing.actions.recording import do_hold_projects, do_mark_stale
 from routing.budgets import Limit, added, known
-from usage.actions.counting import COUNTER_SECONDS, do_count_directly
+from usage.actions.counting import do_count_directly
 from usage.models import ReportedEvent, UsageEvent
 
 log = structlog.get_logger()
@@ -140,7 +140,7 @@ def append(rows: Sequence[EventRow], limits: Sequence[Limit]) -> Set[str] | None
         ids = [bytes.fromhex(row.key) for row in rows]
         events = HEADER + b"\n" + encode_lines(rows)[:-1]
         amounts = spending(limits, rows)
-        there = store.append(ids, events, amounts, known(limits, amounts), COUNTER_SECONDS)
+        there = store.append(ids, events, amounts, known(limits, amounts))
         if there is None:
             return None
         if not there:

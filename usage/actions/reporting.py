@@ -57,7 +57,10 @@ def do_take_in(
     """
     reports = [item for item in items if isinstance(item, Report)]
     keys = keys_of(holder.project_id, [report.event_id for report in reports])
-    seen = reported(list(keys.values()))
+    # What brings an outcome a second time must be known before the outcome is recorded. In this
+    # order, since what waits may be recorded in between.
+    seen = waiting([keys[report.event_id] for report in reports if report.outcome])
+    seen |= reported(list(keys.values()))
     prices = queries.price_lists(report.model for report in reports)
     decisions = decisions_for(reports, holder.project_id)
 
@@ -87,7 +90,7 @@ def do_take_in(
         rows[key] = row_of(key, item, holder, decision, listed, at, now)
     # Outcomes first: told twice they do no harm, while events that are kept without them would be
     # duplicates when sent again.
-    do_record_outcomes(outcomes_in(rows, decisions), holder=holder, now=now)
+    do_record_outcomes(outcomes_in(list(rows.values()), decisions), holder=holder, now=now)
     new = do_keep_events(list(rows.values()), limits_known(holder)) if rows else set()
     for key in rows.keys() - new:
         accepted[key].status = DUPLICATE
@@ -105,15 +108,12 @@ def do_watch_calls(events: Sequence[EventRow], *, team_id: int) -> None:
     do_watch([signal_of(event) for event in telling], team_id=team_id)
 
 
-def outcomes_in(events: Mapping[str, EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
-    """Return what became of decisions by events, each with its key; the oldest first."""
-    telling = {key: event for key, event in events.items() if event.outcome}
-    # What was reported twice is as it was reported first.
-    there = waiting(telling)
+def outcomes_in(events: Sequence[EventRow], decisions: Mapping[str, Decided]) -> list[Reported]:
+    """Return what became of decisions, the oldest first."""
     found = [
         Reported(decision, event.model, event.outcome, event.occurred_at)
-        for key, event in telling.items()
-        if key not in there and isinstance(decision := decisions.get(event.decision_id), Judged)
+        for event in events
+        if event.outcome and isinstance(decision := decisions.get(event.decision_id), Judged)
     ]
     return sorted(found, key=lambda one: one.at)
 

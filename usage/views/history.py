@@ -143,18 +143,7 @@ def controls(asked: UsageFilter, key_names: Mapping[str, str]) -> dict[str, Any]
         "ratios": wording.METRIC_NAMES.keys() - {*ADDITIVE},
         "metric_name": wording.METRIC_NAMES[asked.metric],
         "of_decisions": OF_DECISIONS,
-        "groups": [
-            (
-                group,
-                text,
-                f"up to {SESSION_DAYS} days"
-                if group == "session" and is_too_long_by_session(asked.window)
-                else "of calls only"
-                if group == "status" and asked.metric in OF_DECISIONS
-                else "",
-            )
-            for group, text in wording.GROUPS.items()
-        ],
+        "groups": [(group, text, why_off(group, asked)) for group, text in wording.GROUPS.items()],
         "group_names": [wording.GROUPS[group] for group in asked.groups],
         "split": " and ".join(wording.phrase(group) for group in asked.groups),
         "buckets": [(name, wording.BUCKETS[name]) for name in asked.window.offered],
@@ -163,6 +152,13 @@ def controls(asked: UsageFilter, key_names: Mapping[str, str]) -> dict[str, Any]
         "chips": links.chips(params, asked.conditions, key_names),
         "cleared": links.address({n: one for n, one in params.items() if not is_condition(n)}),
     }
+
+
+def why_off(group: str, asked: UsageFilter) -> str:
+    """Return why a question cannot be split by a group; empty where it can."""
+    if group == "session" and is_too_long_by_session(asked.window):
+        return f"up to {SESSION_DAYS} days"
+    return "of calls only" if group == "status" and asked.metric in OF_DECISIONS else ""
 
 
 def is_condition(name: str) -> bool:
